@@ -1,0 +1,153 @@
+import type { RowFilter } from './filter.ts';
+import type { Throttle } from './run.ts';
+import type {
+  ArchiveFormat,
+  DependentRows,
+  EffectKind,
+  PlanKind,
+  RestoreConflict,
+  RestoreInto,
+} from './words.ts';
+
+/** Which server and database a plan was made for: a restored copy or a fork is another one. */
+export interface DatabaseIdentity {
+  /** of pg_control_system(); the same for a primary and its standbys */
+  readonly systemIdentifier: string;
+  readonly databaseOid: number;
+  readonly databaseName: string;
+}
+
+/** A table as it was when the plan was made. */
+export interface RelationIdentity {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** SHA-256 over columns, keys, foreign keys both ways, triggers, rules, row security, inheritance (target/fingerprint) */
+  readonly fingerprint: string;
+}
+
+export interface Limits {
+  readonly maxRows: number | null;
+  /** of the table's rows, 0..1 */
+  readonly maxShare: number | null;
+  readonly maxDurationMs: number | null;
+}
+
+/** How the rows are found: reading the heap block by block, or by a list of their places made through an index. */
+export type Pick = 'HEAP_RANGES' | 'INDEX';
+
+export type ArchiveDestination =
+  | { readonly kind: 'FILES'; readonly store: string; readonly format: ArchiveFormat }
+  | { readonly kind: 'TABLE'; readonly schema: string; readonly table: string };
+
+export type OperationSpec =
+  | {
+      readonly kind: 'PURGE';
+      readonly filter: RowFilter;
+      readonly dependents: DependentRows;
+      readonly pick: Pick;
+    }
+  | {
+      readonly kind: 'ARCHIVE';
+      readonly filter: RowFilter;
+      readonly dependents: DependentRows;
+      readonly pick: Pick;
+      readonly destination: ArchiveDestination;
+    }
+  | {
+      readonly kind: 'RESTORE';
+      readonly archiveId: string;
+      /** of the run that made the archive */
+      readonly sourceRunId: string;
+      readonly where: RowFilter | null;
+      readonly into: RestoreInto;
+      readonly onConflict: RestoreConflict;
+      /** where the rows go: the source, or the side table that the run creates */
+      readonly schema: string;
+      readonly table: string;
+    }
+  | { readonly kind: 'REINDEX'; readonly indexes: readonly IndexIdentity[] }
+  | { readonly kind: 'REORGANIZATION'; readonly method: 'ANALYZE' | 'VACUUM' };
+
+export interface IndexIdentity {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** Everything that a plan's hash covers; a run does exactly this. */
+export interface PlanSpec {
+  readonly version: 1;
+  readonly kind: PlanKind;
+  readonly identity: DatabaseIdentity;
+  /** every table that the run touches; the first is the subject */
+  readonly relations: readonly RelationIdentity[];
+  readonly operation: OperationSpec;
+  readonly limits: Limits;
+  readonly throttle: Throttle;
+  /** ids of the holds in force on the relations when the plan was made */
+  readonly holds: readonly string[];
+  /** rows that the run will treat, as counted; the run may not exceed it beyond ROW_TOLERANCE */
+  readonly rows: number;
+  readonly rowsAreExact: boolean;
+}
+
+/** A plan whose count has drifted beyond this share (and ROW_TOLERANCE_FLOOR rows) is stale. */
+export const ROW_TOLERANCE = 0.1;
+export const ROW_TOLERANCE_FLOOR = 1_000;
+
+export interface PlanImpact {
+  readonly rows: number;
+  readonly rowsAreExact: boolean;
+  readonly share: number;
+  readonly bytes: number;
+  readonly estimatedSeconds: number | null;
+  readonly walBytes: number | null;
+  readonly diskNeededBytes: number | null;
+}
+
+export interface PlanEffect {
+  readonly schema: string;
+  readonly table: string;
+  readonly effect: EffectKind;
+  readonly rows: number;
+  readonly detail: string;
+}
+
+export interface PlanLock {
+  readonly relation: string;
+  readonly mode: string;
+  readonly longestMs: number | null;
+}
+
+/** A blocker or a warning: a stable code (docs/errors.md), what is the matter, what to do. */
+export interface PlanNotice {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+export interface PlanStep {
+  readonly position: number;
+  readonly description: string;
+  readonly sql: string;
+}
+
+/** What a plan tells people; not part of the hash. */
+export interface PlanForecast {
+  readonly impact: PlanImpact;
+  readonly effects: readonly PlanEffect[];
+  readonly locks: readonly PlanLock[];
+  readonly blockers: readonly PlanNotice[];
+  readonly warnings: readonly PlanNotice[];
+  readonly steps: readonly PlanStep[];
+  /** up to 100 of the rows, as JSON made by PostgreSQL (row_to_json): kept as text, never parsed into JavaScript values */
+  readonly sample: readonly string[];
+}
+
+/** Columns of an archive, in the order in which they were written. */
+export interface ArchiveContent {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  /** TABLE: the table that holds this run's rows */
+  readonly holder: { readonly schema: string; readonly name: string } | null;
+}

@@ -1,0 +1,133 @@
+import type { RunState } from './words.ts';
+
+/**
+ * Which state may follow which, and when that happens. Intent (PAUSING, CANCELLING) and fact (PAUSED, CANCELLED) are
+ * different states, since the worker is another process and finishes its batch first.
+ */
+export const RUN_TRANSITIONS: Readonly<Record<RunState, Partial<Record<RunState, string>>>> = {
+  QUEUED: {
+    RUNNING: 'A worker has taken the lease.',
+    PAUSED: 'Somebody paused the run before a worker took it, or the maintenance stop is on.',
+    CANCELLING: 'Somebody cancels a run that may already have done batches; a worker makes it safe first.',
+    CANCELLED: 'Somebody cancels a run that has not begun.',
+  },
+  RUNNING: {
+    PAUSING: 'Somebody asked for a pause; the worker stops after its batch.',
+    PAUSED: 'The engine itself stopped: locked, drift, hold, unreachable, no room, maintenance stop.',
+    CANCELLING: 'Somebody asked to cancel; the worker stops after its batch and seals what is archived.',
+    INTERRUPTED: 'The lease has run out, or the worker is shutting down.',
+    SUCCEEDED: 'All is done and verified.',
+    FAILED: 'Something that a pause cannot mend; retryRun continues from the cursor.',
+  },
+  PAUSING: {
+    PAUSED: 'The worker has stopped after its batch.',
+    CANCELLING: 'Somebody changed their mind.',
+    SUCCEEDED: 'That was the last batch.',
+    INTERRUPTED: 'The lease has run out, or the worker is shutting down.',
+    FAILED: 'The batch before the pause failed.',
+  },
+  PAUSED: {
+    QUEUED: 'Somebody resumed the run.',
+    CANCELLING: 'Somebody cancels; a worker seals what is archived.',
+  },
+  CANCELLING: {
+    CANCELLED: 'The worker has stopped; what is archived stays archived and can be restored.',
+    INTERRUPTED: 'The lease has run out, or the worker is shutting down.',
+    FAILED: 'What is archived could not be sealed.',
+  },
+  INTERRUPTED: {
+    RUNNING: 'Another worker has taken over.',
+    PAUSED: 'A pause had been asked for before the interruption.',
+    CANCELLING: 'Somebody cancels, or had asked to before the interruption.',
+    CANCELLED: 'A cancel had been asked for, and another worker has made it safe.',
+  },
+  FAILED: { QUEUED: 'Somebody retries, from the cursor.' },
+  CANCELLED: {},
+  SUCCEEDED: {},
+};
+
+export const mayFollow = (from: RunState, to: RunState): boolean => RUN_TRANSITIONS[from][to] !== undefined;
+
+/** Ended for good or until a retry: holds no lock on its tables. */
+export const ENDED_STATES = ['CANCELLED', 'SUCCEEDED', 'FAILED'] as const satisfies readonly RunState[];
+
+export const hasEnded = (state: RunState): boolean => (ENDED_STATES as readonly RunState[]).includes(state);
+
+/** Ended or waiting for a person: what waitForRun answers at. */
+export const needsSomebody = (state: RunState): boolean => hasEnded(state) || state === 'PAUSED';
+
+/** Stable words for why a run waits, paused or failed; each has a line in docs/errors.md. */
+export type StateCode =
+  | 'PAUSED_BY_REQUEST'
+  | 'CANCELLED_BY_REQUEST'
+  | 'WORKER_LOST'
+  | 'WORKER_STOPPED'
+  | 'LOCKED'
+  | 'SCHEMA_DRIFT'
+  | 'IDENTITY_CHANGED'
+  | 'HOLD'
+  | 'UNREACHABLE'
+  | 'READ_ONLY'
+  | 'RESOURCE'
+  | 'ARCHIVE_STORE'
+  | 'MAINTENANCE_STOP'
+  | 'DEPENDENTS'
+  | 'LIMIT'
+  | 'RIGHTS'
+  | 'CONFLICT'
+  | 'ROW_TOO_LARGE'
+  | 'ROWS_KEPT'
+  | 'ARCHIVE_DAMAGED'
+  | 'CORRUPTION'
+  | 'UNEXPECTED';
+
+export interface RunResult {
+  readonly rowsDeleted: number;
+  readonly rowsArchived: number;
+  readonly rowsRestored: number;
+  readonly rowsRepointed: number;
+  /** given back to the disk */
+  readonly bytesReclaimed: number | null;
+  /** free within the table's files, for new rows */
+  readonly bytesReusable: number | null;
+  readonly nextStep: string | null;
+}
+
+export const NO_RESULT: RunResult = {
+  rowsDeleted: 0,
+  rowsArchived: 0,
+  rowsRestored: 0,
+  rowsRepointed: 0,
+  bytesReclaimed: null,
+  bytesReusable: null,
+  nextStep: null,
+};
+
+/** As stored with the run; every field has a value once the run exists. */
+export interface Throttle {
+  /** share of the time spent working, above 0 up to 1 */
+  readonly dutyCycle: number;
+  /** upper bound of rows in a batch; the engine tunes below it */
+  readonly batchRows: number;
+  /** what one batch aims to take, in milliseconds */
+  readonly batchMs: number;
+  readonly maxReplicaLagMs: number;
+  readonly maxBlockedSessions: number;
+}
+
+export interface ThrottleInput {
+  dutyCycle?: number | null;
+  batchRows?: number | null;
+  batchMs?: number | null;
+  maxReplicaLagMs?: number | null;
+  maxBlockedSessions?: number | null;
+}
+
+/** A fifth of the time, in batches of single milliseconds: a foreground at half load does not notice (docs/benchmarks.md). */
+export const DEFAULT_THROTTLE: Throttle = {
+  dutyCycle: 0.2,
+  batchRows: 10_000,
+  batchMs: 5,
+  maxReplicaLagMs: 10_000,
+  maxBlockedSessions: 0,
+};

@@ -1,0 +1,254 @@
+import { isIP } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import pg from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import type { TlsMode } from '../domain/words.ts';
+import { type BoundStatement, type Sql, toQuery } from './sql.ts';
+import { targetFailure } from './sqlstate.ts';
+
+/** Where a target is and how to log in. Structured fields only: a URL could smuggle in a host, a file or a setting. */
+export interface TargetAddress {
+  readonly host: string;
+  /** The address that the host name was resolved to and checked against the allow-list; what is really connected to. */
+  readonly ip: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  /** Asked for at connect only. */
+  readonly password: () => Promise<string>;
+  readonly tls: TlsMode;
+  /** PEM text of the certificate authority. */
+  readonly ca?: string;
+}
+
+export interface SessionSettings {
+  /** Shown in pg_stat_activity, so that a DBA finds us; declutter/... */
+  readonly applicationName: string;
+  readonly readOnly: boolean;
+  readonly lockTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+  /** Must be longer than the bound on writing a segment. */
+  readonly idleInTransactionTimeoutMs: number;
+  readonly transactionTimeoutMs: number;
+}
+
+export const READ_SETTINGS: Omit<SessionSettings, 'applicationName'> = {
+  readOnly: true,
+  lockTimeoutMs: 500,
+  statementTimeoutMs: 30_000,
+  idleInTransactionTimeoutMs: 30_000,
+  transactionTimeoutMs: 120_000,
+};
+
+export const BATCH_SETTINGS: Omit<SessionSettings, 'applicationName'> = {
+  readOnly: false,
+  lockTimeoutMs: 2_000,
+  statementTimeoutMs: 60_000,
+  idleInTransactionTimeoutMs: 30_000,
+  transactionTimeoutMs: 120_000,
+};
+
+/** How values are written as text, so that what COPY and ::text give can be read back exactly (traps: DateStyle, floats). */
+const TEXT_SETTINGS = [
+  `SET LOCAL "DateStyle" = 'ISO, YMD'`,
+  `SET LOCAL "IntervalStyle" = 'postgres'`,
+  `SET LOCAL extra_float_digits = 3`,
+  `SET LOCAL bytea_output = 'hex'`,
+  `SET LOCAL "TimeZone" = 'UTC'`,
+  `SET LOCAL lc_monetary = 'C'`,
+  `SET LOCAL xmloption = 'content'`,
+  `SET LOCAL client_encoding = 'UTF8'`,
+].join('; ');
+
+export interface Backend {
+  readonly pid: number;
+  /** backend_start as text with microseconds: with the pid it names one backend for ever. */
+  readonly startedAt: string;
+}
+
+/**
+ * One connection to a target. All statements run in transactions that set their own limits (SET LOCAL: nothing leaks
+ * through a pooler); bare() is for the few that PostgreSQL forbids there.
+ */
+export class Session {
+  readonly serverVersion: number;
+  readonly backend: Backend;
+  readonly #client: pg.Client;
+  readonly #settings: SessionSettings;
+  #lost: Error | null = null;
+
+  private constructor(client: pg.Client, settings: SessionSettings, serverVersion: number, backend: Backend) {
+    this.#client = client;
+    this.#settings = settings;
+    this.serverVersion = serverVersion;
+    this.backend = backend;
+  }
+
+  /** @throws DeclutterError TARGET_UNREACHABLE */
+  static async open(address: TargetAddress, settings: SessionSettings): Promise<Session> {
+    const client = new pg.Client(clientConfig(address, settings));
+    refuseWeakPasswordChallenges(client);
+    let session: Session | null = null;
+    client.on('error', (error) => session?.markLost(error));
+    try {
+      await client.connect();
+      const { rows } = await client.query<{ version: string; pid: number; started: string }>(
+        `SELECT pg_catalog.current_setting('server_version_num') AS version, pid, backend_start::text AS started
+           FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
+      );
+      const row = rows[0] as { version: string; pid: number; started: string };
+      session = new Session(client, settings, Number(row.version), { pid: row.pid, startedAt: row.started });
+      return session;
+    } catch (error) {
+      await client.end().catch(() => undefined); // the connection is already broken; the first error tells why
+      throw targetFailure(error, 'connect');
+    }
+  }
+
+  /** Runs work in one transaction; rolls back when it throws. */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    await this.script(this.begin());
+    try {
+      const result = await work();
+      await this.script('COMMIT');
+      return result;
+    } catch (error) {
+      await this.rollback();
+      throw error;
+    }
+  }
+
+  /** The text that opens a transaction with this session's limits, for callers that send more in the same message. */
+  begin(): string {
+    const s = this.#settings;
+    return [
+      s.readOnly ? 'BEGIN READ ONLY' : 'BEGIN',
+      `SET LOCAL lock_timeout = ${s.lockTimeoutMs}`,
+      `SET LOCAL statement_timeout = ${s.statementTimeoutMs}`,
+      `SET LOCAL idle_in_transaction_session_timeout = ${s.idleInTransactionTimeoutMs}`,
+      ...(this.serverVersion >= 170_000 ? [`SET LOCAL transaction_timeout = ${s.transactionTimeoutMs}`] : []),
+      `SET LOCAL row_security = off`,
+      TEXT_SETTINGS,
+    ].join('; ');
+  }
+
+  /** Ends the transaction without effect. Safe on a lost connection: the server has rolled back by itself. */
+  async rollback(): Promise<void> {
+    if (this.#lost) return;
+    try {
+      await this.#client.query('ROLLBACK');
+    } catch (error) {
+      this.markLost(error as Error);
+    }
+  }
+
+  /** One statement; rows as text and numbers as pg gives them. User rows never pass here, only figures and names. */
+  async query<Row extends object>(statement: Sql): Promise<Row[]> {
+    return (await this.run<Row>(statement)).rows;
+  }
+
+  async one<Row extends object>(statement: Sql): Promise<Row> {
+    const rows = await this.query<Row>(statement);
+    if (rows.length !== 1) throw new TypeError(`Expected one row, got ${rows.length}.`);
+    return rows[0] as Row;
+  }
+
+  /** One statement; returns how many rows it touched. */
+  async execute(statement: Sql): Promise<number> {
+    return (await this.run(statement)).rowCount ?? 0;
+  }
+
+  /** Several statements in one message (and one round trip). Only text of our own making; see sql.toText. */
+  async script(text: string): Promise<{ rows: Record<string, unknown>[]; rowCount: number | null }[]> {
+    const result: unknown = await this.guard(() => this.#client.query(text));
+    return (Array.isArray(result) ? result : [result]) as { rows: Record<string, unknown>[]; rowCount: number | null }[];
+  }
+
+  /** A statement outside a transaction, with session-wide limits: REINDEX CONCURRENTLY, VACUUM. statementTimeoutMs 0: none. */
+  async bare(statement: string, limits: { lockTimeoutMs: number; statementTimeoutMs: number }): Promise<void> {
+    await this.script(`SET lock_timeout = ${limits.lockTimeoutMs}`);
+    await this.script(`SET statement_timeout = ${limits.statementTimeoutMs}`);
+    await this.script(statement);
+  }
+
+  /** COPY ... TO STDOUT as a stream of bytes; within a transaction. */
+  copyOut(statement: BoundStatement): Readable {
+    return this.#client.query(copyTo(statement.text));
+  }
+
+  /** COPY ... FROM STDIN as a writable stream; within a transaction. */
+  copyIn(text: string): Writable {
+    return this.#client.query(copyFrom(text));
+  }
+
+  /** Turns an error of a copy stream into one that says what to do. */
+  failure(error: unknown): Error {
+    return targetFailure(this.#lost ?? error, 'statement');
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
+  async close(): Promise<void> {
+    if (this.#lost) return this.destroy();
+    await this.#client.end().catch(() => undefined); // nothing is open any more; the server cleans up by itself
+  }
+
+  /** Drops the connection without a word; the server rolls back what was open. */
+  destroy(): void {
+    this.#lost ??= new Error('Connection closed by us');
+    (this.#client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  }
+
+  private async run<Row extends object>(statement: Sql): Promise<pg.QueryResult<Row>> {
+    const { text, values } = toQuery(statement);
+    return this.guard(() => this.#client.query<Row>(text, values));
+  }
+
+  private async guard<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#lost) throw targetFailure(this.#lost, 'statement');
+    try {
+      return await work();
+    } catch (error) {
+      throw targetFailure(error, 'statement');
+    }
+  }
+
+  private markLost(error: Error): void {
+    this.#lost ??= error;
+  }
+}
+
+function clientConfig(address: TargetAddress, settings: SessionSettings): pg.ClientConfig {
+  return {
+    host: address.ip,
+    port: address.port,
+    database: address.database,
+    user: address.user,
+    password: address.password,
+    application_name: settings.applicationName.slice(0, 63),
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    ssl: address.tls === 'DISABLE' ? false : tlsOptions(address),
+  };
+}
+
+function tlsOptions(address: TargetAddress) {
+  return {
+    rejectUnauthorized: address.tls === 'VERIFY_FULL',
+    ...(address.ca === undefined ? {} : { ca: address.ca }),
+    ...(isIP(address.host) === 0 ? { servername: address.host } : {}),
+  };
+}
+
+/** A server that asks for the password in clear text or as MD5 is an impostor or badly set up: hang up before answering. */
+function refuseWeakPasswordChallenges(client: pg.Client): void {
+  const connection = (client as unknown as { connection: NodeJS.EventEmitter & { stream: { destroy(e: Error): void } } })
+    .connection;
+  for (const challenge of ['authenticationCleartextPassword', 'authenticationMD5Password']) {
+    connection.prependListener(challenge, () =>
+      connection.stream.destroy(new Error('The server asked for the password in a weak form (not SCRAM); refused.')),
+    );
+  }
+}
