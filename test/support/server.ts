@@ -1,0 +1,139 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { binariesOf, type Installation } from './installations.ts';
+
+/** How to reach a test server as its superuser. */
+export interface ServerAddress {
+  readonly host: '127.0.0.1';
+  readonly port: number;
+  readonly user: 'postgres';
+  readonly password: string;
+}
+
+export interface Server {
+  readonly address: ServerAddress;
+  /** Of the postmaster. */
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/**
+ * Not for tests of durability: a killed server loses nothing, a killed machine would. Autovacuum is off, so that bloat and
+ * statistics change only when a test says so.
+ */
+const FAST_SETTINGS: Readonly<Record<string, string>> = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  autovacuum: 'off',
+  max_connections: '200',
+  max_wal_size: '4GB',
+  shared_buffers: '256MB',
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  logging_collector: 'off',
+};
+
+/**
+ * Makes a cluster in a temporary folder and starts it on a free port of 127.0.0.1. It ends with stop(), and also when this
+ * process dies in whatever way.
+ */
+export async function startServer(
+  installation: Installation,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Server> {
+  const folder = mkdtempSync(join(tmpdir(), 'declutter-test-'));
+  const owner = serverUser();
+  if (owner) chownSync(folder, owner.uid, owner.gid);
+  const password = randomBytes(12).toString('hex');
+  initialise(installation, folder, owner, password);
+  const port = await freePort();
+  const server = launch(installation, folder, owner, { ...FAST_SETTINGS, ...settings, port: String(port) });
+  const pid = await untilReady(server);
+  return {
+    address: { host: '127.0.0.1', port, user: 'postgres', password },
+    pid,
+    stop: async () => {
+      server.stdin?.end();
+      if (server.exitCode === null) await once(server, 'exit');
+    },
+  };
+}
+
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** PostgreSQL refuses to run as root: then the OS user postgres runs it. */
+function serverUser(): User | null {
+  if (process.getuid?.() !== 0) return null;
+  const idOf = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+  try {
+    return { uid: idOf('-u'), gid: idOf('-g') };
+  } catch {
+    execFileSync('useradd', ['--system', '--user-group', 'postgres']); // a bare container has no such user yet
+    return { uid: idOf('-u'), gid: idOf('-g') };
+  }
+}
+
+function initialise(installation: Installation, folder: string, owner: User | null, password: string): void {
+  const passwordFile = join(folder, 'password');
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+  const options = ['--no-sync', '--auth=scram-sha-256', '--username=postgres', '--encoding=UTF8', '--locale=C.UTF-8'];
+  execFileSync(
+    join(binariesOf(installation), 'initdb'),
+    [`--pgdata=${join(folder, 'data')}`, `--pwfile=${passwordFile}`, ...options],
+    { ...owner, cwd: folder, stdio: 'pipe' },
+  );
+}
+
+/** When the pipe to this shell closes, because we closed it or died, it stops the server at once and removes its folder. */
+const WATCHED =
+  '"$@" </dev/null & server=$!; echo "pid $server" >&2; read -r _; kill -QUIT $server; wait $server; cd /; rm -rf "$0"';
+
+function launch(
+  installation: Installation,
+  folder: string,
+  owner: User | null,
+  settings: Readonly<Record<string, string>>,
+): ChildProcess {
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const command = [join(binariesOf(installation), 'postgres'), '-D', join(folder, 'data'), ...flags];
+  return spawn('/bin/sh', ['-c', WATCHED, folder, ...command], {
+    ...owner,
+    cwd: folder,
+    env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+}
+
+function untilReady(server: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let log = '';
+    server.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (log.length < 100_000) log += text;
+      const pid = /^pid (\d+)$/m.exec(log)?.[1];
+      if (log.includes('ready to accept connections')) resolve(Number(pid));
+      if (log.includes('FATAL:')) reject(new Error(`PostgreSQL did not start:\n${log}`));
+    });
+    server.once('exit', () => {
+      reject(new Error(`PostgreSQL did not start:\n${log}`));
+    });
+  });
+}
+
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
