@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { PrismaPg } from '@prisma/adapter-pg';
+import {
+  bindMigrationAwareSqlAdapterFactory,
+  type SqlDriverAdapter,
+  type SqlMigrationAwareDriverAdapterFactory,
+} from '@prisma/driver-adapter-utils';
+import type { DiffTarget, SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
+import pg from 'pg';
+
+// Prisma's schema engine as WebAssembly: development only, so that nobody downloads a binary.
+
+export const MIGRATIONS = new URL('../prisma/migrations/', import.meta.url);
+const SCHEMA = new URL('../prisma/schema.prisma', import.meta.url);
+
+type EngineModule = typeof import('@prisma/schema-engine-wasm/schema_engine_bg') & {
+  __wbg_set_wasm(exports: Record<string, unknown>): void;
+};
+
+/** What is used of it; its types are those of browsers. */
+declare const WebAssembly: {
+  instantiate(
+    bytes: Uint8Array,
+    imports: object,
+  ): Promise<{ instance: { exports: Record<string, unknown> } }>;
+};
+
+/** "char": a type of the catalogs that the adapter refuses; read as text. */
+const CHAR_OID = 18;
+const TEXT_OID = 25;
+
+/**
+ * The SQL that leads from the migrations to schema.prisma; empty when they agree. The migrations are replayed in a
+ * shadow database that is made next to the given one and dropped again.
+ */
+export async function pendingSql(url: string): Promise<string> {
+  await using shadow = await makeShadow(url);
+  const engine = await openEngine(url, shadow.url);
+  try {
+    const from: DiffTarget = { tag: 'migrations', ...(await migrationList()) };
+    const path = fileURLToPath(SCHEMA);
+    const to: DiffTarget = {
+      tag: 'schemaDatamodel',
+      files: [{ path, content: await readFile(SCHEMA, 'utf8') }],
+    };
+    const filters = { externalTables: [], externalEnums: [] };
+    const { stdout } = await engine.diff({ from, to, script: true, exitCode: null, filters });
+    return stdout === null || stdout.includes('This is an empty migration') ? '' : stdout;
+  } finally {
+    engine.free();
+  }
+}
+
+async function migrationNames(): Promise<string[]> {
+  const entries = await readdir(MIGRATIONS, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+async function migrationList() {
+  const names = await migrationNames();
+  const read = (name: string) => readFile(new URL(`${name}/migration.sql`, MIGRATIONS), 'utf8');
+  const contents = await Promise.all(names.map(read));
+  return {
+    baseDir: fileURLToPath(MIGRATIONS),
+    lockfile: { path: 'migration_lock.toml', content: 'provider = "postgresql"\n' },
+    shadowDbInitScript: '',
+    migrationDirectories: names.map((path, i) => ({
+      path,
+      migrationFile: { path: 'migration.sql', content: { tag: 'ok' as const, value: contents[i] ?? '' } },
+    })),
+  };
+}
+
+async function openEngine(url: string, shadowUrl: string): Promise<SchemaEngine> {
+  const engine = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as EngineModule;
+  const file = new URL(
+    import.meta.resolve('@prisma/schema-engine-wasm/schema_engine_bg').replace(/\.js$/, '.wasm'),
+  );
+  const { instance } = await WebAssembly.instantiate(await readFile(file), {
+    './schema_engine_bg.js': engine,
+  });
+  engine.__wbg_set_wasm(instance.exports);
+  (instance.exports['__wbindgen_start'] as () => void)();
+  const adapter = bindMigrationAwareSqlAdapterFactory(shadowedAdapter(url, shadowUrl));
+  return engine.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter);
+}
+
+/**
+ * PrismaPg's own connectToShadowDb() given a URL connects to the main database and would replay the migrations there,
+ * and its executeScript() splits at every semicolon, also within a function's body. Both are done here instead.
+ */
+function shadowedAdapter(url: string, shadowUrl: string): SqlMigrationAwareDriverAdapterFactory {
+  const main = new PrismaPg({ connectionString: url });
+  const shadow = new PrismaPg({ connectionString: shadowUrl });
+  return {
+    provider: 'postgres',
+    adapterName: main.adapterName,
+    connect: async () => readable(await main.connect()),
+    connectToShadowDb: async () => readable(await shadow.connect()),
+  };
+}
+
+function readable(adapter: Awaited<ReturnType<PrismaPg['connect']>>): SqlDriverAdapter {
+  const pool = adapter.underlyingDriver();
+  const query = pool.query.bind(pool) as (config: unknown) => Promise<pg.QueryResult>;
+  const relabelled = async (config: unknown) => {
+    const result = await query(config);
+    for (const field of result.fields ?? []) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
+    return result;
+  };
+  Object.assign(pool, { query: relabelled });
+  return Object.assign(adapter, { executeScript: async (script: string) => void (await query(script)) });
+}
+
+async function makeShadow(url: string): Promise<AsyncDisposable & { url: string }> {
+  const name = `declutter_shadow_${randomUUID()}`;
+  await execute(url, `CREATE DATABASE "${name}"`);
+  const shadowUrl = new URL(url);
+  shadowUrl.pathname = `/${name}`;
+  return {
+    url: shadowUrl.href,
+    [Symbol.asyncDispose]: () => execute(url, `DROP DATABASE "${name}" WITH (FORCE)`),
+  };
+}
+
+async function execute(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,42 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { DeclutterError } from '../errors.ts';
+import { PrismaClient } from './client/client.ts';
+
+/** The door to the control store. */
+export interface Store {
+  readonly prisma: PrismaClient;
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** A request needs a connection for milliseconds only; many processes share one server. */
+const MAX_CONNECTIONS = 8;
+
+/** @throws DeclutterError STORE_UNAVAILABLE when the server does not answer. */
+export async function openStore(url: string): Promise<Store> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'declutter/store',
+    max: MAX_CONNECTIONS,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    // The adapter strips the offset from a timestamptz without converting it: any other zone would shift every time.
+    options: '-c TimeZone=UTC -c DateStyle=ISO',
+  });
+  pool.on('error', () => undefined); // an idle connection was lost; the pool has dropped it and opens another
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' });
+  try {
+    await pool.query('SELECT 1');
+  } catch (cause) {
+    await pool.end();
+    throw new DeclutterError(
+      'STORE_UNAVAILABLE',
+      'The control store does not answer; check DATABASE_URL.',
+      {},
+      { cause },
+    );
+  }
+  return { prisma, url, close: () => prisma.$disconnect().then(() => pool.end()) };
+}
