@@ -1,0 +1,148 @@
+import type { OperationSpec } from '../../domain/plan.ts';
+import { readRelation, type Relation } from '../../target/catalog.ts';
+import { compileFilter } from '../../target/row-filter.ts';
+import { fromCatalog, ident, join, type Sql, sql, toText } from '../../target/sql.ts';
+import { columnDefinitions } from '../archive-table.ts';
+import {
+  BatchTooLarge,
+  type BatchWork,
+  type Operation,
+  type OperationContext,
+  type SourceArchive,
+  Stop,
+} from '../define-operation.ts';
+import { type Picked, RowPicker } from '../pick-rows.ts';
+
+type Restore = Extract<OperationSpec, { kind: 'RESTORE' }>;
+type Context = OperationContext<Restore>;
+
+const STAGE = ident('pg_temp', 'declutter_stage');
+
+/** Puts archived rows back, by COPY into a temporary table and INSERT from there; the archive stays as it is. */
+export const restore = {
+  kind: 'RESTORE',
+  counts: 'rowsRestored',
+  async open(context: Context): Promise<BatchWork> {
+    const source = context.source;
+    if (!source) throw new TypeError('A restore needs an archive');
+    const target = await targetTable(context, source);
+    return source.content.holder ? fromTable(context, source, target) : fromFrames(context, source, target);
+  },
+} satisfies Operation<Restore>;
+
+/** The source as it is today, or the side table, made when absent. */
+async function targetTable(context: Context, source: SourceArchive): Promise<Relation> {
+  const { session, spec } = context;
+  if (spec.into === 'SIDE_TABLE') {
+    const columns = source.content.columns.map((column) => ({ ...column, collation: null }));
+    await session.transaction(() =>
+      session.execute(sql`CREATE TABLE IF NOT EXISTS ${ident(spec.schema, spec.table)} (${columnDefinitions(columns)})`),
+    );
+  }
+  const relation = await session.transaction(() => readRelation(session, spec.schema, spec.table));
+  if (!relation) throw new Stop('SCHEMA_DRIFT', `The table ${spec.schema}.${spec.table} is not there any more.`, 'FAILED');
+  return relation;
+}
+
+async function fromFrames(context: Context, source: SourceArchive, target: Relation): Promise<BatchWork> {
+  const { session } = context;
+  const insert = insertion(context, source, target, STAGE);
+  const columns = source.content.columns.map((column) => ({ ...column, collation: null }));
+  await session.transaction(() =>
+    session.execute(
+      sql`CREATE TEMPORARY TABLE IF NOT EXISTS declutter_stage (${columnDefinitions(columns)}) ON COMMIT DELETE ROWS`,
+    ),
+  );
+  let done = (context.cursor as number | null) ?? 0;
+  let next = done;
+  return {
+    mode: 'BATCHES',
+    prepare: () => Promise.resolve(done < source.frames.length),
+    treat: async (size) => {
+      next = upTo(source, done, size.units);
+      for (const frame of source.frames.slice(done, next)) await copyIn(context, await frame.read());
+      const rows = await session.execute(insert);
+      const units = source.frames.slice(done, next).reduce((sum, frame) => sum + frame.rows, 0);
+      return { units, rows, cursor: next, frame: null };
+    },
+    confirm: () => (done = next),
+    finish: () => moveSequences(context, target),
+  };
+}
+
+/** As many whole frames as hold the wanted rows; one at least. */
+function upTo(source: SourceArchive, from: number, rows: number): number {
+  let end = from;
+  let sum = 0;
+  while (end < source.frames.length) {
+    sum += source.frames[end]?.rows ?? 0;
+    if (end > from && sum > rows) break;
+    end += 1;
+  }
+  return end;
+}
+
+async function copyIn({ session }: Context, rows: Buffer): Promise<void> {
+  const stream = session.copyIn(toText(sql`COPY ${STAGE} FROM STDIN`));
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stream.on('error', reject);
+      stream.on('finish', resolve);
+      stream.end(rows);
+    });
+  } catch (error) {
+    throw session.failure(error);
+  }
+}
+
+async function fromTable(context: Context, source: SourceArchive, target: Relation): Promise<BatchWork> {
+  const { session } = context;
+  const { schema, name } = source.content.holder as { schema: string; name: string };
+  const holder = ident(schema, name);
+  const picker = new RowPicker(session, holder, sql`true`, 'HEAP_RANGES', context.cursor, { lists: false });
+  await picker.open();
+  let picked: Picked;
+  return {
+    mode: 'BATCHES',
+    prepare: () => picker.prepare(),
+    treat: async (size) => {
+      picked = picker.next(size.units);
+      const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${picked.where})`;
+      const rows = await session.execute(insertion(context, source, target, from));
+      if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
+      return { units: picked.units, rows, cursor: { ...picked.next }, frame: null };
+    },
+    confirm: () => picker.confirm(picked),
+    finish: () => moveSequences(context, target),
+  };
+}
+
+/** Columns are matched by name; generated ones make themselves, and identities keep their old values. */
+function insertion({ spec }: Context, source: SourceArchive, target: Relation, from: Sql): Sql {
+  const archived = new Map(source.content.columns.map((column) => [column.name, column.type]));
+  const columns = target.columns.filter((column) => !column.generated && archived.has(column.name));
+  const names = columns.map((column) => ident(column.name));
+  const values = columns.map((column) => {
+    const value = sql`stage.${ident(column.name)}`;
+    return archived.get(column.name) === column.type ? value : sql`${value}::pg_catalog.text::${fromCatalog(column.type)}`;
+  });
+  const where = spec.where ? sql`WHERE ${compileFilter(spec.where, target, sql`stage`)}` : sql``;
+  const onConflict = spec.onConflict === 'SKIP' ? sql`ON CONFLICT DO NOTHING` : sql``;
+  return sql`INSERT INTO ${ident(target.schema, target.name)} (${join(names, ', ')}) OVERRIDING SYSTEM VALUE
+    SELECT ${join(values, ', ')} FROM ${from} AS stage ${where} ${onConflict}`;
+}
+
+/** A sequence that lags behind the restored values would hand them out again; it is moved on, never back. */
+async function moveSequences({ session }: Context, target: Relation): Promise<void> {
+  for (const { name, sequence } of target.columns) {
+    if (!sequence) continue;
+    const sequenceName = ident(sequence.schema, sequence.name);
+    await session.query(sql`
+      SELECT pg_catalog.setval(${toText(sequenceName)}::pg_catalog.regclass, top.value)
+        FROM (SELECT pg_catalog.max(${ident(name)})::pg_catalog.int8 AS value FROM ONLY ${ident(target.schema, target.name)}) AS top,
+             ${sequenceName} AS now
+       WHERE top.value > now.last_value
+         AND (SELECT seqincrement FROM pg_catalog.pg_sequence
+               WHERE seqrelid = ${toText(sequenceName)}::pg_catalog.regclass) > 0`);
+  }
+}

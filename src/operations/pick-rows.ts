@@ -1,0 +1,162 @@
+import type { Pick } from '../domain/plan.ts';
+import type { Session } from '../target/session.ts';
+import { fromCatalog, integer, literal, type Sql, sql, toBoundStatement, typedValue } from '../target/sql.ts';
+import type { Json } from './define-operation.ts';
+import { RowPlaces } from './row-places.ts';
+
+/**
+ * Finds the rows of a batch by their place in the heap, so that each block is read once whatever is dead in it.
+ * RANGES: block ranges of the whole heap. LISTED: a list of places, made once through the filter's index, or made at the end
+ * of the ranges for rows that an UPDATE has moved into blocks already passed.
+ */
+export interface PickCursor {
+  readonly phase: 'RANGES' | 'LISTED';
+  /** how many lists have been made before this one */
+  readonly lists: number;
+  /** the next place to look at */
+  readonly block: number;
+  readonly line: number;
+}
+
+export interface Picked {
+  /** a condition on ctid; the filter has to be repeated beside it */
+  readonly where: Sql;
+  readonly units: number;
+  /** the cursor once this batch is committed */
+  readonly next: PickCursor;
+}
+
+/** A list longer than this is made again for what it left over. */
+const MAX_LISTED = 2_000_000;
+/** Lists after the ranges: each takes in the rows that moved meanwhile. What moves on for ever is left to the next run. */
+const MAX_LISTS = 5;
+const MAX_RANGE_BLOCKS = 4_096;
+const START: Record<Pick, PickCursor> = {
+  HEAP_RANGES: { phase: 'RANGES', lists: 0, block: 0, line: 0 },
+  INDEX: { phase: 'LISTED', lists: 0, block: 0, line: 0 },
+};
+
+export class RowPicker {
+  readonly #session: Session;
+  readonly #table: Sql;
+  readonly #filter: Sql;
+  #cursor: PickCursor;
+  readonly #lists: boolean;
+  #endBlock = 0;
+  #listed: RowPlaces | null = null;
+
+  /** lists: false for a table that nobody changes: one pass of ranges sees it all. */
+  constructor(session: Session, table: Sql, filter: Sql, pick: Pick, cursor: Json, options = { lists: true }) {
+    this.#lists = options.lists;
+    this.#session = session;
+    this.#table = table;
+    this.#filter = filter;
+    this.#cursor = (cursor as PickCursor | null) ?? START[pick];
+  }
+
+  /** Before the first batch, in a transaction of its own. */
+  async open(): Promise<void> {
+    const { blocks } = await this.#session.one<{ blocks: string }>(sql`
+      SELECT (pg_catalog.pg_relation_size(${this.#tableName()}::pg_catalog.regclass)
+              / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text AS blocks`);
+    this.#endBlock = Number(blocks);
+  }
+
+  /** Between batches: makes the next list of places when one is due. False when nothing is left. */
+  async prepare(): Promise<boolean> {
+    if (this.#cursor.phase === 'RANGES') {
+      if (this.#cursor.block < this.#endBlock) return true;
+      if (!this.#lists) return false;
+      this.#cursor = START.INDEX;
+    }
+    this.#listed ??= await this.#list();
+    if (this.#listed.after(this.#cursor.block, this.#cursor.line, 1).length > 0) return true;
+    if (this.#listed.size === 0 || this.#cursor.lists + 1 >= MAX_LISTS) return false;
+    this.#cursor = { phase: 'LISTED', lists: this.#cursor.lists + 1, block: 0, line: 0 };
+    this.#listed = await this.#list();
+    return this.#listed.size > 0;
+  }
+
+  /** The next places, after prepare. Repeats itself until confirm, so that a batch can be tried again. */
+  next(units: number): Picked {
+    return this.#cursor.phase === 'RANGES' ? this.#range(units) : this.#fromList(units);
+  }
+
+  confirm(picked: Picked): void {
+    this.#cursor = picked.next;
+  }
+
+  /** 0..1 of the heap, for progress where rows can't be counted. */
+  get cursor(): PickCursor {
+    return this.#cursor;
+  }
+
+  #range(units: number): Picked {
+    const { block, line } = this.#cursor;
+    if (units < 1) return this.#partOfBlock(units);
+    const blocks = Math.min(Math.floor(units), MAX_RANGE_BLOCKS, this.#endBlock - block);
+    const end = block + blocks;
+    return {
+      where: sql`ctid >= ${place(block, line)} AND ctid < ${place(end, 0)}`,
+      units: blocks,
+      next: { phase: 'RANGES', lists: 0, block: end, line: 0 },
+    };
+  }
+
+  /** A block whose rows are too large together: a few line pointers at a time. */
+  #partOfBlock(units: number): Picked {
+    const { block, line } = this.#cursor;
+    const from = Math.max(line, 1);
+    const to = from + Math.max(1, Math.floor(units * MAX_LINES));
+    const whole = to > MAX_LINES;
+    return {
+      where: sql`ctid >= ${place(block, from)} AND ctid < ${whole ? place(block + 1, 0) : place(block, to)}`,
+      units,
+      next: { phase: 'RANGES', lists: 0, block: whole ? block + 1 : block, line: whole ? 0 : to },
+    };
+  }
+
+  #fromList(units: number): Picked {
+    const places = this.#listed?.after(this.#cursor.block, this.#cursor.line, Math.max(1, Math.floor(units))) ?? [];
+    const last = places[places.length - 1];
+    if (!last) throw new TypeError('next() without a successful prepare()');
+    return {
+      where: placesCondition(places),
+      units: places.length,
+      next: { phase: 'LISTED', lists: this.#cursor.lists, block: last.block, line: last.line + 1 },
+    };
+  }
+
+  async #list(): Promise<RowPlaces> {
+    const statement = toBoundStatement(sql`
+      COPY (SELECT ctid FROM ONLY ${this.#table} WHERE ${this.#filter} ORDER BY ctid LIMIT ${integer(MAX_LISTED)}) TO STDOUT`);
+    const places = new RowPlaces();
+    await this.#session.transaction(async () => {
+      await this.#session.script(`${LONG_READ}; ${statement.settings}`);
+      try {
+        for await (const chunk of this.#session.copyOut(statement)) places.read(chunk as Buffer);
+      } catch (error) {
+        throw this.#session.failure(error);
+      }
+    });
+    return places;
+  }
+
+  #tableName(): Sql {
+    return typedValue(this.#table.parts.map((part) => ('text' in part ? part.text : '')).join(''), 'text');
+  }
+}
+
+/** Reading a whole table may take long; it holds no lock that anybody waits for. */
+const LONG_READ = 'SET LOCAL statement_timeout = 3600000';
+
+/** As many line pointers as fit into a block of the largest size (32 kB). */
+const MAX_LINES = 1_200;
+
+const place = (block: number, line: number): Sql => sql`${literal(`(${block},${line})`)}::pg_catalog.tid`;
+
+export function placesCondition(places: readonly { block: number; line: number }[]): Sql {
+  if (places.length === 0) return sql`false`;
+  const list = places.map(({ block, line }) => `"(${block},${line})"`).join(',');
+  return sql`ctid = ANY (${fromCatalog(`'{${list}}'`)}::pg_catalog.tid[])`;
+}
