@@ -162,6 +162,7 @@ CREATE TABLE "run" (
     "rowsTotal" BIGINT,
     "rowsPerSecond" DOUBLE PRECISION,
     "batches" INTEGER NOT NULL DEFAULT 0,
+    "eventCount" INTEGER NOT NULL DEFAULT 0,
     "result" JSONB NOT NULL DEFAULT '{}',
 
     CONSTRAINT "run_pkey" PRIMARY KEY ("id")
