@@ -22,7 +22,8 @@ export function binariesOf(installation: Installation): string {
 }
 
 /** The older majors are installed for Linux on x64 only. */
-const platformPackage = () => `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+const platformPackage = () =>
+  `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 
 /** null when it can be started; otherwise the reason why not. */
 export function missing(installation: Installation): string | null {

@@ -7,7 +7,9 @@ describe('test databases', () => {
   it.each(availableVersions())('are on a server of the major asked for: %i', async (version) => {
     const database = await testDatabase(version);
     const session = await database.session();
-    const { number } = await session.one<{ number: string }>(sql`SELECT current_setting('server_version_num') AS number`);
+    const { number } = await session.one<{ number: string }>(
+      sql`SELECT current_setting('server_version_num') AS number`,
+    );
     expect(Math.floor(Number(number) / 10_000)).toBe(version);
     await database.drop();
   });
@@ -21,7 +23,9 @@ describe('test databases', () => {
 
   it('give the rows of the last statement', async () => {
     const database = await testDatabase();
-    const rows = await database.run(`CREATE TABLE note (text text); INSERT INTO note VALUES ('a'); SELECT text FROM note`);
+    const rows = await database.run(
+      `CREATE TABLE note (text text); INSERT INTO note VALUES ('a'); SELECT text FROM note`,
+    );
     expect(rows).toEqual([{ text: 'a' }]);
     await database.drop();
   });

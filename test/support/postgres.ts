@@ -2,7 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { it } from '@jest/globals';
 import pg from 'pg';
 import type { Store } from '../../src/store/open-store.ts';
-import { READ_SETTINGS, Session, type SessionSettings, type TargetAddress } from '../../src/target/session.ts';
+import {
+  READ_SETTINGS,
+  Session,
+  type SessionSettings,
+  type TargetAddress,
+} from '../../src/target/session.ts';
 import { type Installation, missing, NEWEST, type Version, VERSIONS } from './installations.ts';
 import type { ServerAddress } from './server.ts';
 
@@ -93,7 +98,11 @@ async function databaseOn(server: ServerAddress, version: Version): Promise<Test
     url,
     run: (sql) => lastRows(client, sql),
     session: async (settings = {}) => {
-      const session = await Session.open(address, { applicationName: 'declutter/test', ...READ_SETTINGS, ...settings });
+      const session = await Session.open(address, {
+        applicationName: 'declutter/test',
+        ...READ_SETTINGS,
+        ...settings,
+      });
       sessions.push(session);
       return session;
     },
@@ -115,7 +124,7 @@ async function lastRows(client: pg.Client, sql: string): Promise<Record<string, 
 async function dropChecked(server: ServerAddress, name: string): Promise<void> {
   await onServer(server, async (client) => {
     let left = await connectionsTo(client, name);
-    for (const deadline = Date.now() + 3_000; left.length > 0 && Date.now() < deadline; ) {
+    for (const deadline = Date.now() + 3_000; left.length > 0 && Date.now() < deadline;) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       left = await connectionsTo(client, name);
     }

@@ -86,7 +86,13 @@ function initialise(installation: Installation, folder: string, owner: User | nu
   const passwordFile = join(folder, 'password');
   writeFileSync(passwordFile, password, { mode: 0o600 });
   if (owner) chownSync(passwordFile, owner.uid, owner.gid);
-  const options = ['--no-sync', '--auth=scram-sha-256', '--username=postgres', '--encoding=UTF8', '--locale=C.UTF-8'];
+  const options = [
+    '--no-sync',
+    '--auth=scram-sha-256',
+    '--username=postgres',
+    '--encoding=UTF8',
+    '--locale=C.UTF-8',
+  ];
   execFileSync(
     join(binariesOf(installation), 'initdb'),
     [`--pgdata=${join(folder, 'data')}`, `--pwfile=${passwordFile}`, ...options],

@@ -1,0 +1,85 @@
+import js from '@eslint/js';
+import { defineConfig, globalIgnores } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const BARE_ERROR = {
+  selector: 'ThrowStatement > NewExpression[callee.name="Error"]',
+  message:
+    'A caller can meet this: throw a DeclutterError with a code (src/errors.ts), or a TypeError for a mistake of ours.',
+};
+const ENVIRONMENT = {
+  selector: 'MemberExpression[object.name="process"][property.name="env"]',
+  message: 'Everything is configured in one place that reports all problems at once: src/config.ts.',
+};
+const WALL_CLOCK = [
+  {
+    selector: 'CallExpression[callee.object.name="Date"][callee.property.name="now"]',
+    message: 'Time comes in as an argument (src/clock.ts), so that tests need not wait.',
+  },
+  {
+    selector: 'CallExpression[callee.name=/^set(Timeout|Interval)$/]',
+    message: 'Rest comes in as an argument (src/clock.ts), so that tests need not wait.',
+  },
+];
+const DEFAULT_EXPORT = {
+  selector: 'ExportDefaultDeclaration',
+  message: 'A named export has one name everywhere, and can be renamed safely.',
+};
+
+export default defineConfig(
+  globalIgnores(['dist/', 'coverage/', 'src/store/client/', 'src/cli/client/generated/']),
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      // Numbers in messages are what messages are for.
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // A word that is added to a closed set must be thought of everywhere.
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      // What is imported only as a type costs nothing at start, and does not count as a dependency.
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
+      // TypeGraphQL's classes hold nothing but decorated fields.
+      '@typescript-eslint/no-extraneous-class': ['error', { allowWithDecorator: true }],
+      // () => emitter.off(...) and return resolve() are clearer than the same with more braces.
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      // async without await makes a function keep its contract (always a promise, never a throw).
+      '@typescript-eslint/require-await': 'off',
+      // A generic that a caller names is how rows get their type (session.query<Row>).
+      '@typescript-eslint/no-unnecessary-type-parameters': 'off',
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    rules: {
+      // A function is read in one look, a file in one sitting.
+      'max-lines-per-function': ['error', { max: 60, skipComments: true }],
+      'max-lines': ['error', 300],
+      complexity: ['error', 12],
+      // The log is structured and redacted; only the command line prints.
+      'no-console': 'error',
+      'no-restricted-syntax': ['error', BARE_ERROR, ENVIRONMENT, DEFAULT_EXPORT],
+    },
+  },
+  {
+    files: ['src/{analysis,archive,engine,operations,planning,schedule}/**/*.ts'],
+    rules: { 'no-restricted-syntax': ['error', BARE_ERROR, ENVIRONMENT, DEFAULT_EXPORT, ...WALL_CLOCK] },
+  },
+  {
+    files: ['src/config.ts'],
+    rules: { 'no-restricted-syntax': ['error', BARE_ERROR, DEFAULT_EXPORT] },
+  },
+  {
+    files: ['src/{cli,demo}/**/*.ts', 'src/main.ts'],
+    rules: { 'no-console': 'off' },
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // Rows of a test's own queries have any shape; what matters is asserted.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+);
