@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { sql } from '../../src/target/sql.ts';
-import { availableVersions, debianDatabase, itOnDebian, testDatabase } from './postgres.ts';
+import { availableVersions, debianDatabase, itOnDebian, testDatabase, testStore } from './postgres.ts';
 
 describe('test databases', () => {
   it.each(availableVersions())('are on a server of the major asked for: %i', async (version) => {
@@ -36,5 +36,17 @@ describe('test databases', () => {
     forgotten.on('error', () => undefined); // drop() ends it from the server's side
     await forgotten.connect();
     await expect(database.drop()).rejects.toThrow(/left open: forgotten/);
+  });
+
+  it('include migrated control stores that do not see each other', async () => {
+    const [one, other] = await Promise.all([testStore(), testStore()]);
+    await one.store.prisma.maintenanceStop.upsert({
+      where: { id: 1 },
+      create: { on: true, reason: 'test' },
+      update: { on: true, reason: 'test' },
+    });
+    expect(await one.store.prisma.maintenanceStop.count({ where: { on: true } })).toBe(1);
+    expect(await other.store.prisma.maintenanceStop.count({ where: { on: true } })).toBe(0);
+    await Promise.all([one.close(), other.close()]);
   });
 });
