@@ -1,0 +1,214 @@
+import { GraphQLDuration, GraphQLSafeInt } from 'graphql-scalars';
+import { Field, Float, ID, InputType, Int } from 'type-graphql';
+import type { RowFilterInput as RowFilter } from '../domain/filter.ts';
+import type { ThrottleInput as Throttle } from '../domain/run.ts';
+import {
+  ArchiveFormat,
+  ArchiveKind,
+  DependentRows,
+  FilterOp,
+  ReorganizationMethod,
+  RestoreConflict,
+  RestoreInto,
+} from '../domain/words.ts';
+import type * as view from './views.ts';
+
+@InputType({ description: 'Exactly one of: all, any, not, or column with op. Never SQL.' })
+export class RowFilterInput implements RowFilter {
+  @Field(() => [RowFilterInput], { nullable: true, description: 'Every one of these holds.' })
+  all?: RowFilterInput[] | null;
+
+  @Field(() => [RowFilterInput], { nullable: true, description: 'At least one of these holds.' })
+  any?: RowFilterInput[] | null;
+
+  @Field(() => RowFilterInput, { nullable: true, description: 'This does not hold.' })
+  not?: RowFilterInput | null;
+
+  @Field(() => String, { nullable: true, description: 'The column to compare.' })
+  column?: string | null;
+
+  @Field(() => FilterOp, { nullable: true, description: 'How to compare it.' })
+  op?: FilterOp | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "In text form; cast to the column's type by the server.",
+  })
+  value?: string | null;
+
+  @Field(() => [String], { nullable: true, description: 'For IN and NOT_IN.' })
+  values?: string[] | null;
+
+  @Field(() => GraphQLDuration, {
+    nullable: true,
+    description: 'For OLDER_THAN, such as P90D; becomes a literal cut-off when the plan is made.',
+  })
+  age?: string | null;
+}
+
+@InputType({ description: 'Bounds that the run may not pass.' })
+export class LimitsInput implements view.LimitsInput {
+  @Field(() => GraphQLSafeInt, { nullable: true, description: 'At most so many rows.' })
+  maxRows?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "At most this share of the table's rows, 0..1; 0.5 when not given.",
+  })
+  maxShare?: number | null;
+
+  @Field(() => GraphQLDuration, { nullable: true, description: 'At most so long, such as PT2H.' })
+  maxDuration?: string | null;
+}
+
+@InputType({ description: 'How a run makes room for everybody else.' })
+export class ThrottleInput implements Throttle {
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Share of the time spent working, 0..1: 0.25 rests three times as long as it works. 0.2 when not given.',
+  })
+  dutyCycle?: number | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Upper bound of rows in a batch; the engine tunes below it.',
+  })
+  batchRows?: number | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'What one batch aims to take; single milliseconds by default.',
+  })
+  batchMs?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Rest while a replica is further behind than this.' })
+  maxReplicaLagMs?: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Rest while more sessions than this wait for a lock.' })
+  maxBlockedSessions?: number | null;
+}
+
+@InputType()
+class PlanTableInput {
+  @Field(() => String, { description: 'The name of the database.' })
+  database!: string;
+
+  @Field(() => String, { defaultValue: 'public', description: 'The schema.' })
+  schema!: string;
+
+  @Field(() => String, { description: 'The table.' })
+  table!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Why, for those who approve and those who come later.',
+  })
+  reason?: string | null;
+}
+
+@InputType()
+class PlanRowsInput extends PlanTableInput {
+  @Field(() => RowFilterInput, { description: 'Which rows.' })
+  where!: RowFilterInput;
+
+  @Field(() => DependentRows, {
+    defaultValue: DependentRows.REFUSE,
+    description:
+      'What to do about rows that reference the chosen ones. INCLUDE: treat them too, children first.',
+  })
+  dependents!: DependentRows;
+
+  @Field(() => LimitsInput, { nullable: true, description: 'Bounds that the run may not pass.' })
+  limits?: LimitsInput | null;
+
+  @Field(() => ThrottleInput, { nullable: true, description: 'How the run makes room for everybody else.' })
+  throttle?: ThrottleInput | null;
+}
+
+@InputType({ description: 'Rows to delete without keeping them.' })
+export class PlanPurgeInput extends PlanRowsInput implements view.PlanPurgeInput {}
+
+@InputType({
+  description:
+    'FILES and S3 name a store from the configuration. TABLE: a table in the same database, created when absent.',
+})
+export class ArchiveDestinationInput implements view.ArchiveDestinationInput {
+  @Field(() => ArchiveKind, { description: 'Where the rows go.' })
+  kind!: ArchiveKind;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'FILES and S3: the name of the store; local when not given.',
+  })
+  store?: string | null;
+
+  @Field(() => ArchiveFormat, { nullable: true, description: 'FILES and S3: how the rows are written.' })
+  format?: ArchiveFormat | null;
+
+  @Field(() => String, { nullable: true, description: 'TABLE: its schema.' })
+  schema?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'TABLE: its name.' })
+  table?: string | null;
+}
+
+@InputType({ description: 'Rows to move into an archive.' })
+export class PlanArchiveInput extends PlanRowsInput implements view.PlanArchiveInput {
+  @Field(() => ArchiveDestinationInput, { description: 'Where the rows go.' })
+  destination!: ArchiveDestinationInput;
+}
+
+@InputType({ description: 'A table to put in order.' })
+export class PlanReorganizationInput extends PlanTableInput implements view.PlanReorganizationInput {
+  @Field(() => ReorganizationMethod, {
+    defaultValue: ReorganizationMethod.AUTO,
+    description:
+      'AUTO chooses and says why. COMPACT works in place without a second copy. VACUUM_FULL and CLUSTER lock the table.',
+  })
+  method!: ReorganizationMethod;
+
+  @Field(() => String, { nullable: true, description: 'CLUSTER: the index that gives the order.' })
+  index?: string | null;
+
+  @Field(() => ThrottleInput, { nullable: true, description: 'How the run makes room for everybody else.' })
+  throttle?: ThrottleInput | null;
+}
+
+@InputType({ description: 'Indexes to build anew, concurrently.' })
+export class PlanReindexInput extends PlanTableInput implements view.PlanReindexInput {
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Only these indexes of the table; all when not given.',
+  })
+  indexes?: string[] | null;
+}
+
+@InputType({
+  description: 'Archived rows to bring back. Give archiveId, or the runId that made the archive.',
+})
+export class PlanRestoreInput implements view.PlanRestoreInput {
+  @Field(() => ID, { nullable: true, description: 'The archive.' })
+  archiveId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: 'The run to undo.' })
+  runId?: string | null;
+
+  @Field(() => RowFilterInput, { nullable: true, description: 'Only these rows of the archive.' })
+  where?: RowFilterInput | null;
+
+  @Field(() => RestoreInto, { defaultValue: RestoreInto.SOURCE, description: 'Where the rows go.' })
+  into!: RestoreInto;
+
+  @Field(() => RestoreConflict, {
+    defaultValue: RestoreConflict.REFUSE,
+    description: 'What to do about a row whose key is already there.',
+  })
+  onConflict!: RestoreConflict;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Why, for those who approve and those who come later.',
+  })
+  reason?: string | null;
+}
