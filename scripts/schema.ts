@@ -11,7 +11,7 @@ import { buildApiSchema } from '../src/graphql/schema.ts';
 const FILE = new URL('../schema.graphql', import.meta.url);
 const CHANGELOG = new URL('../CHANGELOG.md', import.meta.url);
 
-const printed = `${printSchema(lexicographicSortSchema(await buildApiSchema()))}\n`;
+const printed = `${printSchema(lexicographicSortSchema(buildApiSchema()))}\n`;
 if (process.argv[2] === 'check') await check();
 else writeFileSync(FILE, printed);
 
@@ -43,8 +43,9 @@ function earlierSchemas(): string[] {
 }
 
 /** A break that is meant is announced by its path, in backquotes, under the heading of what is not released yet. */
-const pendingChanges = () =>
-  /## Pending\n([\s\S]*?)(?=\n## |$)/.exec(readFileSync(CHANGELOG, 'utf8'))?.[1] ?? '';
+function pendingChanges(): string {
+  return /## Pending\n([\s\S]*?)(?=\n## |$)/.exec(readFileSync(CHANGELOG, 'utf8'))?.[1] ?? '';
+}
 
 function git(...words: string[]): string | null {
   try {
