@@ -106,7 +106,7 @@ describe('loadConfig', () => {
       'an issuer with a query',
     ],
     [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
-  ])('refuses %j: %s, %s', (env: Record<string, string>, variable) => {
+  ])('refuses %j: %s, %s', (env, variable) => {
     expect(problemsOf(env)).toEqual([variable]);
   });
 
