@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import { type ApiClient, apiClient } from './api-client.ts';
+import { bloatCommand } from './bloat-command.ts';
+import {
+  type ClientEnvironment,
+  type LocalCredentials,
+  clientSettings,
+  DEFAULT_URL,
+} from './client-settings.ts';
+import { databasesCommand } from './databases-command.ts';
+import { findingsCommand } from './findings-command.ts';
+import { runsCommand } from './runs-command.ts';
+import { watchCommand } from './watch-command.ts';
+
+/** What a client command is given to work with. */
+export interface CommandContext {
+  /** @throws ApiError when there is nothing to log in with. */
+  connect(command: Command): Promise<ApiClient>;
+  /** Data, for pipes. */
+  print(line: string): void;
+}
+
+/** Adds the commands that are clients of the public API. */
+export function addClientCommands(
+  program: Command,
+  environment: ClientEnvironment,
+  local: LocalCredentials = () => Promise.resolve(null),
+): void {
+  const context: CommandContext = {
+    connect: async (command) =>
+      apiClient(await clientSettings(environment, command.opts<{ url?: string }>().url, local)),
+    print: (line) => process.stdout.write(`${line}\n`),
+  };
+  const commands = [databasesCommand, bloatCommand, findingsCommand, runsCommand, watchCommand];
+  for (const make of commands) {
+    const command = make(context)
+      .option('--url <url>', `where the API is (DECLUTTER_URL; ${DEFAULT_URL})`)
+      .option('--json', 'one JSON object a line, for programs');
+    program.addCommand(command);
+  }
+}
