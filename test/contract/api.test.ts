@@ -16,7 +16,9 @@ describe('the API', () => {
   const described = (chosen: Change[]) => chosen.map(({ path, message }) => `${path ?? ''}: ${message}`);
 
   it('has everything that the contract promises, under the same name and with the same meaning', () => {
-    expect(described(changes.filter((change) => change.criticality.level === CriticalityLevel.Breaking))).toEqual([]);
+    expect(
+      described(changes.filter((change) => change.criticality.level === CriticalityLevel.Breaking)),
+    ).toEqual([]);
   });
 
   it('has the defaults that the contract promises', () => {
@@ -24,6 +26,8 @@ describe('the API', () => {
   });
 
   it('adds to the contract, so that a comparison of nothing with nothing would show', () => {
-    expect(changes.filter((change) => change.criticality.level === CriticalityLevel.NonBreaking).length).toBeGreaterThan(0);
+    expect(
+      changes.filter((change) => change.criticality.level === CriticalityLevel.NonBreaking).length,
+    ).toBeGreaterThan(0);
   });
 });
