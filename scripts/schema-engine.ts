@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
 import {
   bindMigrationAwareSqlAdapterFactory,
+  ColumnTypeEnum,
   type SqlDriverAdapter,
+  type SqlQuery,
   type SqlMigrationAwareDriverAdapterFactory,
 } from '@prisma/driver-adapter-utils';
 import type { DiffTarget, SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
@@ -27,7 +29,6 @@ declare const WebAssembly: {
   ): Promise<{ instance: { exports: Record<string, unknown> } }>;
 };
 
-/** "char": a type of the catalogs that the adapter refuses; read as text. */
 const CHAR_OID = 18;
 const TEXT_OID = 25;
 
@@ -76,6 +77,11 @@ async function migrationList() {
   };
 }
 
+/** Where the engine leaves its last words; without it a panic is a TypeError. */
+Object.assign(globalThis, {
+  PRISMA_WASM_PANIC_REGISTRY: { set_message: (text: string) => process.stderr.write(`${text}\n`) },
+});
+
 async function openEngine(url: string, shadowUrl: string): Promise<SchemaEngine> {
   const engine = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as EngineModule;
   const file = new URL(
@@ -105,16 +111,31 @@ function shadowedAdapter(url: string, shadowUrl: string): SqlMigrationAwareDrive
   };
 }
 
+/** The adapter refuses the catalogs' type "char": it is passed as text, and labelled as what it is afterwards. */
 function readable(adapter: Awaited<ReturnType<PrismaPg['connect']>>): SqlDriverAdapter {
   const pool = adapter.underlyingDriver();
-  const query = pool.query.bind(pool) as (config: unknown) => Promise<pg.QueryResult>;
+  const query = pool.query.bind(pool) as (config: unknown) => Promise<pg.QueryResult<unknown[]>>;
+  const queryRaw = adapter.queryRaw.bind(adapter);
+  const charColumns = new WeakMap<object, readonly boolean[]>();
   const relabelled = async (config: unknown) => {
     const result = await query(config);
-    for (const field of result.fields ?? []) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
+    charColumns.set(
+      result.rows,
+      result.fields.map((field) => field.dataTypeID === CHAR_OID),
+    );
+    for (const field of result.fields) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
     return result;
   };
   Object.assign(pool, { query: relabelled });
-  return Object.assign(adapter, { executeScript: async (script: string) => void (await query(script)) });
+  return Object.assign(adapter, {
+    executeScript: async (script: string) => void (await query(script)),
+    queryRaw: async (statement: SqlQuery) => {
+      const result = await queryRaw(statement);
+      const isChar = charColumns.get(result.rows) ?? [];
+      const columnTypes = result.columnTypes.map((type, i) => (isChar[i] ? ColumnTypeEnum.Character : type));
+      return { ...result, columnTypes };
+    },
+  });
 }
 
 async function makeShadow(url: string): Promise<AsyncDisposable & { url: string }> {
