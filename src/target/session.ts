@@ -93,7 +93,7 @@ export class Session {
     try {
       await client.connect();
       const { rows } = await client.query<{ version: string; pid: number; started: string }>(
-        `SELECT pg_catalog.current_setting('server_version_num') AS version, pid, backend_start::text AS started
+        `SELECT pg_catalog.current_setting('server_version_num') AS version, pid, backend_start::pg_catalog.text AS started
            FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
       );
       const row = rows[0] as { version: string; pid: number; started: string };
@@ -161,11 +161,17 @@ export class Session {
   /** Several statements in one message (and one round trip). Only text of our own making; see sql.toText. */
   async script(text: string): Promise<{ rows: Record<string, unknown>[]; rowCount: number | null }[]> {
     const result: unknown = await this.guard(() => this.#client.query(text));
-    return (Array.isArray(result) ? result : [result]) as { rows: Record<string, unknown>[]; rowCount: number | null }[];
+    return (Array.isArray(result) ? result : [result]) as {
+      rows: Record<string, unknown>[];
+      rowCount: number | null;
+    }[];
   }
 
   /** A statement outside a transaction, with session-wide limits: REINDEX CONCURRENTLY, VACUUM. statementTimeoutMs 0: none. */
-  async bare(statement: string, limits: { lockTimeoutMs: number; statementTimeoutMs: number }): Promise<void> {
+  async bare(
+    statement: string,
+    limits: { lockTimeoutMs: number; statementTimeoutMs: number },
+  ): Promise<void> {
     await this.script(`SET lock_timeout = ${limits.lockTimeoutMs}`);
     await this.script(`SET statement_timeout = ${limits.statementTimeoutMs}`);
     await this.script(statement);
@@ -184,6 +190,11 @@ export class Session {
   /** Turns an error of a copy stream into one that says what to do. */
   failure(error: unknown): Error {
     return targetFailure(this.#lost ?? error, 'statement');
+  }
+
+  /** The pid that was announced at log-in. A connection pooler announces another than the one of the backend that serves. */
+  get announcedPid(): number | null {
+    return (this.#client as unknown as { processID: number | null }).processID;
   }
 
   get isLost(): boolean {
@@ -244,11 +255,14 @@ function tlsOptions(address: TargetAddress) {
 
 /** A server that asks for the password in clear text or as MD5 is an impostor or badly set up: hang up before answering. */
 function refuseWeakPasswordChallenges(client: pg.Client): void {
-  const connection = (client as unknown as { connection: NodeJS.EventEmitter & { stream: { destroy(e: Error): void } } })
-    .connection;
+  const connection = (
+    client as unknown as { connection: NodeJS.EventEmitter & { stream: { destroy(e: Error): void } } }
+  ).connection;
   for (const challenge of ['authenticationCleartextPassword', 'authenticationMD5Password']) {
     connection.prependListener(challenge, () =>
-      connection.stream.destroy(new Error('The server asked for the password in a weak form (not SCRAM); refused.')),
+      connection.stream.destroy(
+        new Error('The server asked for the password in a weak form (not SCRAM); refused.'),
+      ),
     );
   }
 }

@@ -1,0 +1,154 @@
+import { DeclutterError } from '../errors.ts';
+import type { Environment, TlsMode } from '../domain/words.ts';
+import type { Database, Prisma } from './client/client.ts';
+import type { Store } from './open-store.ts';
+
+/** A database under our care, as it is registered. */
+export interface RegisteredDatabase {
+  readonly id: string;
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly passwordRef: string | null;
+  readonly passwordBox: Buffer | null;
+  readonly tls: TlsMode;
+  readonly caRef: string | null;
+  readonly environment: Environment;
+  readonly allowSuperuser: boolean;
+  readonly replicas: readonly Replica[];
+  readonly systemIdentifier: string | null;
+  readonly databaseOid: number | null;
+  readonly serverVersion: string | null;
+  readonly unreachable: string | null;
+}
+
+export interface Replica {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** With the figures of the last snapshot; null before the first. */
+export interface DatabaseSummary extends RegisteredDatabase {
+  readonly sizeBytes: number | null;
+  readonly wastedBytes: number | null;
+  readonly snapshotAt: Date | null;
+}
+
+const LAST_SNAPSHOT = {
+  snapshots: { orderBy: { takenAt: 'desc' }, take: 1 },
+} as const satisfies Prisma.DatabaseInclude;
+type WithSnapshot = Prisma.DatabaseGetPayload<{ include: typeof LAST_SNAPSHOT }>;
+
+export async function listDatabases({ prisma }: Store): Promise<DatabaseSummary[]> {
+  return (await prisma.database.findMany({ include: LAST_SNAPSHOT, orderBy: { name: 'asc' } })).map(
+    summaryOf,
+  );
+}
+
+export async function findDatabase({ prisma }: Store, name: string): Promise<DatabaseSummary | null> {
+  const row = await prisma.database.findUnique({ where: { name }, include: LAST_SNAPSHOT });
+  return row === null ? null : summaryOf(row);
+}
+
+export async function findDatabaseById({ prisma }: Store, id: string): Promise<RegisteredDatabase | null> {
+  const row = await prisma.database.findUnique({ where: { id } });
+  return row === null ? null : databaseOf(row);
+}
+
+export type NewDatabase = Omit<RegisteredDatabase, 'unreachable'> & { readonly createdBy: string };
+
+/** @throws CONFLICT when the name is taken */
+export async function insertDatabase({ prisma }: Store, database: NewDatabase): Promise<void> {
+  try {
+    await prisma.database.create({ data: columnsOf(database) as Prisma.DatabaseUncheckedCreateInput });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'P2002') throw error;
+    throw new DeclutterError(
+      'CONFLICT',
+      `A database named "${database.name}" is registered already.`,
+      {},
+      { cause: error },
+    );
+  }
+}
+
+export async function changeDatabase(
+  { prisma }: Store,
+  id: string,
+  change: Partial<NewDatabase>,
+): Promise<void> {
+  await prisma.database.update({
+    where: { id },
+    data: columnsOf(change) as Prisma.DatabaseUncheckedUpdateInput,
+  });
+}
+
+/** null: it answers. */
+export async function markUnreachable({ prisma }: Store, id: string, reason: string | null): Promise<void> {
+  await prisma.database.updateMany({ where: { id }, data: { unreachable: reason } });
+}
+
+/** Takes the database and what belongs to it out of our care. @throws CONFLICT while runs, archives or holds speak of it */
+export async function deleteDatabase({ prisma }: Store, id: string, name: string): Promise<void> {
+  await prisma.$transaction(async (tx) => {
+    const counts = {
+      runs: await tx.run.count({ where: { databaseId: id } }),
+      archives: await tx.archive.count({ where: { databaseId: id } }),
+      holds: await tx.hold.count({ where: { databaseId: id, releasedAt: null } }),
+    };
+    const kept = Object.entries(counts).filter(([, count]) => count > 0);
+    if (kept.length > 0) {
+      const what = kept.map(([noun, count]) => `${count} ${noun}`).join(', ');
+      throw new DeclutterError(
+        'CONFLICT',
+        `The database "${name}" has ${what}; their history would be lost.`,
+        counts,
+      );
+    }
+    await tx.hold.deleteMany({ where: { databaseId: id } });
+    await tx.plan.deleteMany({ where: { databaseId: id } });
+    await tx.database.delete({ where: { id } });
+  });
+}
+
+/** Which server and database the control store itself is: no target may be the same. */
+export async function readStoreIdentity({
+  prisma,
+}: Store): Promise<{ systemIdentifier: string; databaseOid: number }> {
+  const [row] = await prisma.$queryRaw<{ system: string; oid: string }[]>`
+    SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system, oid::text AS oid
+      FROM pg_database WHERE datname = current_database()`;
+  if (row === undefined) throw new TypeError('A connection is always to a database.');
+  return { systemIdentifier: row.system, databaseOid: Number(row.oid) };
+}
+
+function columnsOf({ databaseOid, passwordBox, replicas, ...rest }: Partial<NewDatabase>): object {
+  return {
+    ...rest,
+    ...(databaseOid === undefined ? {} : { databaseOid: databaseOid === null ? null : BigInt(databaseOid) }),
+    ...(passwordBox === undefined
+      ? {}
+      : { passwordBox: passwordBox === null ? null : new Uint8Array(passwordBox) }),
+    ...(replicas === undefined ? {} : { replicas: replicas.map(({ host, port }) => ({ host, port })) }),
+  };
+}
+
+function databaseOf(row: Database): RegisteredDatabase {
+  return {
+    ...row,
+    passwordBox: row.passwordBox === null ? null : Buffer.from(row.passwordBox),
+    replicas: row.replicas as unknown as Replica[],
+    databaseOid: row.databaseOid === null ? null : Number(row.databaseOid),
+  };
+}
+
+function summaryOf({ snapshots: [last], ...row }: WithSnapshot): DatabaseSummary {
+  return {
+    ...databaseOf(row),
+    sizeBytes: last === undefined ? null : Number(last.sizeBytes),
+    wastedBytes: last === undefined ? null : Number(last.wastedBytes),
+    snapshotAt: last?.takenAt ?? null,
+  };
+}
