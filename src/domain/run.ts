@@ -9,7 +9,6 @@ export const RUN_TRANSITIONS: Readonly<Record<RunState, Partial<Record<RunState,
     RUNNING: 'A worker has taken the lease.',
     PAUSED: 'Somebody paused the run before a worker took it, or the maintenance stop is on.',
     CANCELLING: 'Somebody cancels a run that may already have done batches; a worker makes it safe first.',
-    CANCELLED: 'Somebody cancels a run that has not begun.',
   },
   RUNNING: {
     PAUSING: 'Somebody asked for a pause; the worker stops after its batch.',

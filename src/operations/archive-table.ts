@@ -1,4 +1,4 @@
-import type { Column } from '../target/catalog.ts';
+import type { Column } from '../target/catalog-columns.ts';
 import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
 import type { OperationContext } from './define-operation.ts';
 

@@ -81,7 +81,7 @@ export async function changeDatabase(
 ): Promise<void> {
   await prisma.database.update({
     where: { id },
-    data: columnsOf(change) as Prisma.DatabaseUncheckedUpdateInput,
+    data: columnsOf(change),
   });
 }
 

@@ -29,7 +29,8 @@ export function pageStart(request: PageRequest, length: number): string[] | null
   if (request.after == null) return null;
   try {
     const key: unknown = JSON.parse(Buffer.from(request.after, 'base64url').toString('utf8'));
-    if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string')) return key;
+    if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string'))
+      return key;
   } catch (error) {
     throw badInput('The cursor in after is not one of ours.', { cause: String((error as Error).name) });
   }
@@ -37,7 +38,11 @@ export function pageStart(request: PageRequest, length: number): string[] | null
 }
 
 /** Builds the page from up to first + 1 nodes, which the query has fetched in order. */
-export function pageOf<Node>(nodes: readonly Node[], request: PageRequest, keyOf: (node: Node) => readonly string[]): Page<Node> {
+export function pageOf<Node>(
+  nodes: readonly Node[],
+  request: PageRequest,
+  keyOf: (node: Node) => readonly string[],
+): Page<Node> {
   const first = pageSize(request);
   return {
     edges: nodes.slice(0, first).map((node) => ({ node, cursor: cursorOf(keyOf(node)) })),

@@ -12,8 +12,10 @@ import {
   type OperationContext,
 } from '../define-operation.ts';
 import { createHolder } from '../archive-table.ts';
+import { countLines } from '../count-lines.ts';
 import { deletable } from '../delete-rows.ts';
 import { type Picked, RowPicker } from '../pick-rows.ts';
+import { rowHash } from '../row-hash.ts';
 
 type Archive = Extract<OperationSpec, { kind: 'ARCHIVE' }>;
 type Context = OperationContext<Archive>;
@@ -67,7 +69,6 @@ async function moveToFile(context: Context, deletion: Sql, size: BatchSize): Pro
 /** Level 3 loses a fifth of the speed of no compression at all and keeps a quarter of the bytes (docs/benchmarks.md). */
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 } };
 
-/** COPY ends each row, and nothing else, with a newline: in a value it is written as two characters. */
 async function collect(context: Context, statement: ReturnType<typeof toBoundStatement>, size: BatchSize) {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -87,12 +88,6 @@ async function collect(context: Context, statement: ReturnType<typeof toBoundSta
   return { bytes: Buffer.concat(chunks), rows };
 }
 
-export function countLines(bytes: Buffer): number {
-  let lines = 0;
-  for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) lines += 1;
-  return lines;
-}
-
 async function moveToTable(context: Context, deletion: Sql, size: BatchSize): Promise<Moved> {
   const { holder, session } = context;
   if (!holder) throw new TypeError('An archive in a table needs a table');
@@ -106,7 +101,3 @@ async function moveToTable(context: Context, deletion: Sql, size: BatchSize): Pr
   if (Number(rows) > size.maxRows) throw new BatchTooLarge('ROWS');
   return { rows: Number(rows), frame: { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash } };
 }
-
-/** A hash of a row's text that can be summed up: the sum tells a set of rows, whatever their order. */
-export const rowHash = (row: Sql): Sql =>
-  sql`pg_catalog.hashtextextended(${row}::pg_catalog.text COLLATE "C", 0)::pg_catalog.numeric`;

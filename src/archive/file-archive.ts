@@ -1,0 +1,141 @@
+import type { Frame, SegmentSink } from '../operations/define-operation.ts';
+import {
+  type LedgerSegment,
+  listFrames,
+  listSegments,
+  removeSegment,
+  underFence,
+  writeSegment,
+} from '../target/ledger.ts';
+import type { Session } from '../target/session.ts';
+import { fileExists, type FileStore, moveOrphans, openFile } from './file-store.ts';
+import { SegmentFile } from './segment-file.ts';
+
+/** A segment is sealed at about this size: few files, and each small enough to read back at once. */
+const SEGMENT_BYTES = 64 * 1024 * 1024;
+
+interface Owner {
+  readonly runId: string;
+  readonly fence: number;
+}
+
+/** The archive of one run in a file store, held by one worker under one fence. */
+export class FileArchive implements SegmentSink {
+  readonly #store: FileStore;
+  readonly #session: Session;
+  readonly #owner: Owner;
+  #lastSequence = 0;
+  #open: SegmentFile | null = null;
+  #openRows = 0;
+  /** the open segment has its row in the ledger */
+  #recorded = false;
+  #sealed = 0;
+
+  private constructor(store: FileStore, session: Session, owner: Owner) {
+    this.#store = store;
+    this.#session = session;
+    this.#owner = owner;
+  }
+
+  /** Takes up what the ledger says was archived so far; files that it does not know go to orphans/. */
+  static async open(store: FileStore, session: Session, owner: Owner): Promise<FileArchive> {
+    const archive = new FileArchive(store, session, owner);
+    const segments = await listSegments(session, owner.runId);
+    for (const segment of segments) if (!segment.sealed) await archive.#takeOver(segment);
+    archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
+    await archive.#clearOrphans();
+    return archive;
+  }
+
+  /** Within the batch's transaction, before its COMMIT. */
+  async append(bytes: Buffer, rows: number): Promise<Frame> {
+    const { runId, fence } = this.#owner;
+    this.#open ??= await SegmentFile.create(this.#store, runId, this.#lastSequence + 1, fence);
+    const frame = await this.#open.append(bytes, rows);
+    if (!this.#recorded) {
+      await writeSegment(this.#session, runId, fence, openSegment(this.#open));
+    }
+    return frame;
+  }
+
+  /** After the COMMIT of the batch whose frame this is. */
+  async confirm(frame: Frame, rows: number): Promise<void> {
+    if (!this.#open) throw new TypeError('A frame without a segment');
+    this.#open.confirm(frame);
+    this.#recorded = true;
+    this.#openRows += rows;
+    if (this.#open.committed >= SEGMENT_BYTES) await this.seal();
+  }
+
+  /** Seals the open segment, if there is one with rows in it. */
+  async seal(): Promise<void> {
+    const open = this.#open;
+    if (!open || !this.#recorded) return;
+    const { runId, fence } = this.#owner;
+    const sealed = await open.seal();
+    this.#open = null;
+    await underFence(this.#session, runId, fence, () =>
+      writeSegment(this.#session, runId, fence, { ...sealed, sequence: open.sequence, sealed: true, rows: this.#openRows }),
+    );
+    this.#lastSequence = open.sequence;
+    this.#sealed += 1;
+    this.#recorded = false;
+    this.#openRows = 0;
+  }
+
+  /** how many this worker has sealed */
+  get sealedSegments(): number {
+    return this.#sealed;
+  }
+
+  /** Seals, and leaves no file behind that the ledger does not know. */
+  async finish(): Promise<void> {
+    await this.seal();
+    await this.close();
+    await this.#clearOrphans();
+  }
+
+  async close(): Promise<void> {
+    await this.#open?.close();
+    this.#open = null;
+  }
+
+  async #takeOver(segment: LedgerSegment): Promise<void> {
+    const { runId, fence } = this.#owner;
+    const frames = await listFrames(this.#session, runId, segment.sequence);
+    if (frames.length === 0) {
+      return underFence(this.#session, runId, fence, () => removeSegment(this.#session, runId, segment.sequence));
+    }
+    const old = await openFile(this.#store, await this.#locationOf(segment));
+    try {
+      const open = await SegmentFile.create(this.#store, runId, segment.sequence, fence);
+      await open.adopt(old, frames);
+      await underFence(this.#session, runId, fence, () => writeSegment(this.#session, runId, fence, openSegment(open)));
+      this.#open = open;
+      this.#recorded = true;
+      this.#openRows = frames.reduce((sum, frame) => sum + frame.rows, 0);
+    } finally {
+      await old.close();
+    }
+  }
+
+  /** A worker that died while sealing may have renamed the file before the ledger knew. */
+  async #locationOf(segment: LedgerSegment): Promise<string> {
+    const sealed = segment.location.replace(/\.open$/, '');
+    return (await fileExists(this.#store, segment.location)) ? segment.location : sealed;
+  }
+
+  async #clearOrphans(): Promise<void> {
+    const segments = await listSegments(this.#session, this.#owner.runId);
+    await moveOrphans(this.#store, this.#owner.runId, new Set(segments.map(({ location }) => location)));
+  }
+}
+
+const openSegment = ({ sequence, location }: SegmentFile): LedgerSegment => ({
+  sequence,
+  location,
+  sealed: false,
+  rows: 0,
+  bytes: 0,
+  sha256: null,
+});

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
+import { countLines } from '../operations/count-lines.ts';
+import { type Frame, Stop } from '../operations/define-operation.ts';
+import type { LedgerFrame } from '../target/ledger.ts';
+import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
+
+const decompress = promisify(zstdDecompress);
+
+export interface SealedSegment {
+  readonly location: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/**
+ * An open segment: one zstd frame a batch, durable before the batch commits. Only the ledger says how much of the file
+ * counts; what lies behind is overwritten by the next batch or trimmed when the segment is sealed.
+ */
+export class SegmentFile {
+  readonly sequence: number;
+  readonly location: string;
+  readonly #store: FileStore;
+  readonly #handle: FileHandle;
+  #committed: number;
+
+  private constructor(store: FileStore, sequence: number, location: string, handle: FileHandle) {
+    this.#store = store;
+    this.sequence = sequence;
+    this.location = location;
+    this.#handle = handle;
+    this.#committed = 0;
+  }
+
+  /** A new file; its name carries the fence, so that two workers never write to the same one. */
+  static async create(store: FileStore, runId: string, sequence: number, fence: number): Promise<SegmentFile> {
+    const location = `${runId}/${String(sequence).padStart(6, '0')}-f${fence}.copy.zst.open`;
+    return new SegmentFile(store, sequence, location, await createFile(store, location));
+  }
+
+  /** Copies the committed frames of another worker's file, each checked, into a new one under this fence. */
+  async adopt(from: FileHandle, frames: readonly LedgerFrame[]): Promise<void> {
+    for (const frame of frames) {
+      const bytes = await readFrame(from, frame);
+      await guarded(() => this.#writeAll(bytes, frame.start));
+      this.#committed = frame.start + frame.length;
+    }
+    await guarded(() => this.#handle.sync());
+  }
+
+  get committed(): number {
+    return this.#committed;
+  }
+
+  /** Writes, makes durable and reads back; counts only once confirmed. */
+  async append(bytes: Buffer, rows: number): Promise<Frame> {
+    const start = this.#committed;
+    const sha256 = hashOf(bytes);
+    const stored = await guarded(async () => {
+      await this.#writeAll(bytes, start);
+      await this.#handle.datasync();
+      return this.#readBack(start, bytes.length);
+    });
+    if (hashOf(stored) !== sha256 || (await rowsIn(stored)) !== rows) {
+      throw new Stop('ARCHIVE_STORE', 'The archive store gave back other bytes than were written. Check the disk.');
+    }
+    return { segment: this.sequence, start, length: bytes.length, sha256, rowHash: null };
+  }
+
+  confirm(frame: Frame): void {
+    this.#committed = frame.start + frame.length;
+  }
+
+  /** Trims to what the ledger says, makes the final name durable and reads the whole back. */
+  async seal(): Promise<SealedSegment> {
+    const location = this.location.replace(/\.open$/, '');
+    await guarded(async () => {
+      await this.#handle.truncate(this.#committed);
+      await this.#handle.sync();
+    });
+    const sha256 = await guarded(() => hashOfFile(this.#handle, this.#committed));
+    await renameFile(this.#store, this.location, location);
+    await this.close();
+    return { location, bytes: this.#committed, sha256 };
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  async #writeAll(bytes: Buffer, start: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      done += (await this.#handle.write(bytes, done, bytes.length - done, start + done)).bytesWritten;
+    }
+  }
+
+  async #readBack(start: number, length: number): Promise<Buffer> {
+    return readExactly(this.#handle, start, length);
+  }
+}
+
+/** One frame, checked against the ledger. @throws Stop ARCHIVE_DAMAGED */
+export async function readFrame(handle: FileHandle, frame: LedgerFrame): Promise<Buffer> {
+  const bytes = await readExactly(handle, frame.start, frame.length);
+  if (hashOf(bytes) !== frame.sha256) {
+    throw new Stop('ARCHIVE_DAMAGED', 'A segment of the archive has other bytes than the ledger says.', 'FAILED');
+  }
+  return bytes;
+}
+
+/** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
+export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
+    if (bytesRead === 0) throw new Stop('ARCHIVE_DAMAGED', 'A segment of the archive is shorter than the ledger says.', 'FAILED');
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+const PIECE = 1 << 20;
+
+export async function hashOfFile(handle: FileHandle, length: number): Promise<string> {
+  const hash = createHash('sha256');
+  for (let start = 0; start < length; start += PIECE) {
+    hash.update(await readExactly(handle, start, Math.min(PIECE, length - start)));
+  }
+  return hash.digest('hex');
+}
+
+export const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+async function rowsIn(frame: Buffer): Promise<number> {
+  return countLines(await decompress(frame));
+}

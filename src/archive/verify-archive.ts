@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createZstdDecompress } from 'node:zlib';
+import type { PlanNotice } from '../domain/plan.ts';
+import { countLines } from '../operations/count-lines.ts';
+import { rowHash } from '../operations/row-hash.ts';
+import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
+import { tableChecksum } from '../store/archives.ts';
+import type { Session } from '../target/session.ts';
+import { ident, sql } from '../target/sql.ts';
+import type { FileStore } from './file-store.ts';
+
+export interface ArchiveVerification {
+  readonly ok: boolean;
+  readonly segmentsChecked: number;
+  readonly rowsChecked: number;
+  readonly problems: readonly PlanNotice[];
+}
+
+interface Found {
+  readonly rows: number;
+  readonly problem: PlanNotice | null;
+}
+
+const DAMAGED = 'SEGMENT_DAMAGED';
+const HINT = 'Restore the segment from a backup of the archive store; its rows are nowhere else.';
+
+/** Reads every segment back whole: checksum, size, number of rows, readability. */
+export async function verifyFiles(store: FileStore, segments: readonly ArchiveSegmentView[]): Promise<ArchiveVerification> {
+  const found: Found[] = [];
+  for (const segment of segments) found.push(await verifyFile(store, segment));
+  return summary(found);
+}
+
+async function verifyFile(store: FileStore, segment: ArchiveSegmentView): Promise<Found> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let rows = 0;
+  const file = createReadStream(path.join(store.root, segment.location));
+  file.on('data', (chunk) => {
+    hash.update(chunk);
+    bytes += chunk.length;
+  });
+  try {
+    await pipeline(file, createZstdDecompress(), async (decompressed: AsyncIterable<Buffer>) => {
+      for await (const chunk of decompressed) rows += countLines(chunk);
+    });
+  } catch (error) {
+    return damaged(segment, `can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+  }
+  if (bytes !== segment.bytes) return damaged(segment, `has ${bytes} bytes instead of ${segment.bytes}`);
+  if (hash.digest('hex') !== segment.sha256) return damaged(segment, 'has another checksum than when it was written');
+  if (rows !== segment.rows) return damaged(segment, `holds ${rows} rows instead of ${segment.rows}`);
+  return { rows, problem: null };
+}
+
+/** Rows of an archive table: their number and the sum of their hashes, in one read. */
+export async function verifyTable(session: Session, archive: ArchiveView, segments: readonly ArchiveSegmentView[]): Promise<ArchiveVerification> {
+  const { holder } = archive.content;
+  const segment = segments[0];
+  if (!holder || !segment) return summary([]);
+  const { rows, hash } = await session.transaction(async () => {
+    await session.script('SET LOCAL statement_timeout = 3600000');
+    return session.one<{ rows: string; hash: string }>(sql`
+      SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
+             coalesce(pg_catalog.sum(${rowHash(sql`kept`)}), 0)::pg_catalog.text AS hash
+        FROM ONLY ${ident(holder.schema, holder.name)} AS kept`);
+  });
+  if (Number(rows) !== segment.rows) return summary([damaged(segment, `holds ${rows} rows instead of ${segment.rows}`)]);
+  if (tableChecksum(Number(rows), hash) !== segment.sha256) return summary([damaged(segment, 'holds other rows than were archived')]);
+  return summary([{ rows: Number(rows), problem: null }]);
+}
+
+const damaged = ({ location }: ArchiveSegmentView, what: string): Found => ({
+  rows: 0,
+  problem: { code: DAMAGED, message: `The segment ${location} ${what}.`, hint: HINT },
+});
+
+const summary = (found: readonly Found[]): ArchiveVerification => {
+  const problems = found.flatMap(({ problem }) => problem ?? []);
+  return {
+    ok: problems.length === 0,
+    segmentsChecked: found.length,
+    rowsChecked: found.reduce((sum, { rows }) => sum + rows, 0),
+    problems,
+  };
+};

@@ -1,0 +1,144 @@
+import type { OperationContext, SegmentSink, SourceArchive } from '../operations/define-operation.ts';
+import { Stop } from '../operations/define-operation.ts';
+import { readRelationByOid, type Relation } from '../target/catalog.ts';
+import { endOldBackend, ensureLedger, type LedgerPosition, takeFence } from '../target/ledger.ts';
+import { BATCH_SETTINGS, READ_SETTINGS, type Session } from '../target/session.ts';
+import { readIdentity, sameIdentity } from '../target/identity.ts';
+import type { Ending } from './endings.ts';
+import type { EngineDeps, Turn } from './execute-run.ts';
+import { HealthWatch } from './health-watch.ts';
+import { performBatches } from './perform-batches.ts';
+import { performStatements } from './perform-statements.ts';
+import { RunArchive } from './run-archive.ts';
+import { RunProgress } from './run-progress.ts';
+import { measure, resultOf } from './run-result.ts';
+import { openSource } from './open-source.ts';
+
+/** One connection's worth of a run: take the fence, take up the archive, go on from the cursor. */
+export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> {
+  const { claim } = turn;
+  const name = `declutter/${claim.runId}`;
+  const session = await deps.connect(claim.databaseId, { ...BATCH_SETTINGS, applicationName: name });
+  try {
+    const monitor = await deps.connect(claim.databaseId, { ...READ_SETTINGS, applicationName: `${name}/watch` });
+    try {
+      return await withSessions(deps, turn, session, monitor);
+    } finally {
+      await monitor.close();
+    }
+  } finally {
+    // A session that hangs must not hold the turn: the server rolls back what is open.
+    session.destroy();
+  }
+}
+
+async function withSessions(deps: EngineDeps, turn: Turn, session: Session, monitor: Session): Promise<Ending> {
+  const { claim, plan } = turn;
+  const relation = await subjectOf(session, turn);
+  await ensureLedger(session);
+  await endLastStatement(session, turn);
+  const position = await takeFence(session, claim.runId, plan.hash, claim.workerId);
+  const archive = await RunArchive.open({ deps, turn, session, relation, fence: position.fence });
+  try {
+    const ending = await perform(deps, turn, { session, monitor, relation, position, archive });
+    await archive?.finish();
+    return ending;
+  } finally {
+    await archive?.close();
+  }
+}
+
+/** A statement outside a transaction holds no lock on the ledger: without this it would go on beside its successor. */
+async function endLastStatement(session: Session, { plan, claim }: Turn): Promise<void> {
+  const { kind } = plan.spec.operation;
+  if (kind === 'REINDEX' || kind === 'REORGANIZATION') {
+    await session.transaction(() => endOldBackend(session, claim.runId));
+  }
+}
+
+async function subjectOf(session: Session, { plan }: Turn): Promise<Relation | null> {
+  return session.transaction(async () => {
+    if (!sameIdentity(await readIdentity(session), plan.spec.identity)) {
+      throw new Stop('IDENTITY_CHANGED', 'Another database answers at this address than the one the plan was made for.', 'FAILED');
+    }
+    const subject = plan.spec.relations[0];
+    if (!subject) return null;
+    const relation = await readRelationByOid(session, subject.oid);
+    if (!relation || relation.schema !== subject.schema || relation.name !== subject.name) {
+      throw new Stop('SCHEMA_DRIFT', `The table ${subject.schema}.${subject.name} was dropped, renamed or made anew. Cancel and plan again.`);
+    }
+    return relation;
+  });
+}
+
+interface Parts {
+  readonly session: Session;
+  readonly monitor: Session;
+  readonly relation: Relation | null;
+  readonly position: LedgerPosition;
+  readonly archive: RunArchive | null;
+}
+
+async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Ending> {
+  const { claim, plan, lease, stopping } = turn;
+  if (claim.state === 'CANCELLING') {
+    return { state: 'CANCELLED', code: 'CANCELLED_BY_REQUEST', reason: 'Cancelled as asked. What is archived can be restored.' };
+  }
+  const operation = deps.operations.get(plan.spec.operation.kind);
+  if (!operation) throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);
+  const { position, session, monitor } = parts;
+  const progress = new RunProgress(deps, claim, operation.counts, { rows: position.totalRows, batches: position.number });
+  const before = await measure(session, parts.relation);
+  const work = await operation.open(await contextOf(deps, turn, parts));
+  const run = { ...parts, runId: claim.runId, plan: plan.spec, lease, progress, clock: deps.clock, stopping, begunAt: deps.clock.monotonicMs() };
+  const ending =
+    work.mode === 'STATEMENTS'
+      ? await performStatements(work, position, { ...run, store: deps.store })
+      : await withHealth(deps, { monitor, session }, turn, (health) =>
+          performBatches(work, position, { ...run, health, archive: parts.archive }),
+        );
+  progress.setResult(await resultOf(session, parts.relation, before, { plan: plan.spec, operation, rows: progress.rowsDone }));
+  await progress.flush();
+  return ending;
+}
+
+async function withHealth(
+  deps: EngineDeps,
+  sessions: { monitor: Session; session: Session },
+  { lease }: Turn,
+  work: (health: HealthWatch) => Promise<Ending>,
+): Promise<Ending> {
+  const health = new HealthWatch(
+    deps.healthChecks,
+    { monitor: sessions.monitor, worker: sessions.session },
+    deps.clock,
+    () => lease.latest.throttle,
+  );
+  await health.start();
+  try {
+    return await work(health);
+  } finally {
+    await health.stop();
+  }
+}
+
+async function contextOf(deps: EngineDeps, turn: Turn, parts: Parts): Promise<OperationContext> {
+  const { plan, claim } = turn;
+  const source: SourceArchive | null = await openSource(deps, plan.spec, parts.session);
+  return {
+    runId: claim.runId,
+    plan: plan.spec,
+    spec: plan.spec.operation,
+    relation: parts.relation as Relation,
+    session: parts.session,
+    cursor: parts.position.cursor as OperationContext['cursor'],
+    sink: parts.archive?.sink ?? NO_SINK,
+    source,
+    holder: parts.archive?.holder ?? null,
+  };
+}
+
+const NO_SINK: SegmentSink = {
+  append: () => Promise.reject(new TypeError('This operation archives nothing')),
+};
+

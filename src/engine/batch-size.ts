@@ -1,0 +1,48 @@
+import type { Throttle } from '../domain/run.ts';
+import type { BatchSize } from '../operations/define-operation.ts';
+
+/** Uncompressed bytes of one batch: a few of these are in memory at a time. */
+const MAX_BYTES = 16 * 1024 * 1024;
+/** Below this many rows the fixed cost of a batch (fence, ledger, commit) weighs more than its rows. */
+const MIN_ROWS = 100;
+const MAX_UNITS = 200_000;
+/** A sixteenth of a block's line pointers, down to a single row. */
+const MIN_UNITS = 1 / 1_200;
+
+/**
+ * Tunes how many units (heap blocks, places, rows) a batch takes by the time that the last ones took, below the caller's
+ * upper bound of rows. Grows at most twofold, so that one quick batch through empty blocks does not make a long one.
+ */
+export class BatchTuner {
+  #units: number;
+  #rowsPerUnit = 0;
+
+  constructor(units = 16) {
+    this.#units = units;
+  }
+
+  size(throttle: Throttle): BatchSize {
+    return { units: this.#units, maxRows: throttle.batchRows, maxBytes: MAX_BYTES };
+  }
+
+  /** ms: of the batch's own work, without waiting for the fence or the commit. */
+  record(batch: { ms: number; units: number; rows: number }, throttle: Throttle): void {
+    this.#rowsPerUnit = Math.max(batch.rows / batch.units, this.#rowsPerUnit * 0.9);
+    // A batch cut short by the end of the table says nothing about a longer one.
+    if (batch.units < this.#units / 2) return;
+    const factor = Math.min(2, Math.max(0.5, throttle.batchMs / Math.max(batch.ms, 0.05)));
+    const floor = this.#rowsPerUnit > 0 ? MIN_ROWS / this.#rowsPerUnit : 1;
+    const ceiling = this.#rowsPerUnit > 0 ? (throttle.batchRows * 0.9) / this.#rowsPerUnit : MAX_UNITS;
+    this.#units = clamp(batch.units * factor, Math.min(floor, ceiling), Math.min(ceiling, MAX_UNITS));
+    if (this.#units > 1) this.#units = Math.floor(this.#units);
+  }
+
+  /** The last batch was too large. False when it can't be made smaller. */
+  shrink(): boolean {
+    if (this.#units <= MIN_UNITS) return false;
+    this.#units = Math.max(MIN_UNITS, this.#units > 1 ? Math.floor(this.#units / 2) : this.#units / 4);
+    return true;
+  }
+}
+
+const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));

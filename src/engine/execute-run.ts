@@ -1,0 +1,126 @@
+import type { Clock } from '../clock.ts';
+import type { PlanSpec } from '../domain/plan.ts';
+import type { Log } from '../log.ts';
+import { type Operation, Stop } from '../operations/define-operation.ts';
+import type { Claim } from '../store/leases.ts';
+import type { Store } from '../store/open-store.ts';
+import { transition } from '../store/runs.ts';
+import type { Session, SessionSettings } from '../target/session.ts';
+import { Fenced } from '../target/ledger.ts';
+import { TargetError } from '../target/sqlstate.ts';
+import type { FileStore } from '../archive/file-store.ts';
+import { attemptRun } from './attempt-run.ts';
+import { LeaseLost } from './batch.ts';
+import type { HealthCheck } from './define-throttle.ts';
+import type { Ending } from './endings.ts';
+import { Lease, type LeaseTimes } from './lease.ts';
+import { stopFor } from './retry.ts';
+
+export interface EngineDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly times: LeaseTimes;
+  readonly connect: (databaseId: string, settings: SessionSettings) => Promise<Session>;
+  readonly operations: ReadonlyMap<string, Operation>;
+  readonly healthChecks: readonly HealthCheck[];
+  readonly fileStores: ReadonlyMap<string, FileStore>;
+  readonly loadPlan: (planId: string) => Promise<{ spec: PlanSpec; hash: string }>;
+}
+
+/** How long a target may be away before the run pauses; the waits between the tries grow from a quarter of a second. */
+const UNREACHABLE_MS = 120_000;
+
+/** One worker's turn at a run: from the claim to an end, a pause or a loss. Never throws for what concerns the run alone. */
+export async function executeRun(deps: EngineDeps, claim: Claim, stopping: AbortSignal): Promise<void> {
+  const plan = await deps.loadPlan(claim.planId);
+  const subject = plan.spec.relations[0];
+  const lease = new Lease(deps, claim, {
+    schema: subject?.schema ?? '',
+    table: subject?.name ?? '',
+    holds: plan.spec.holds,
+  });
+  const log = deps.log.child({ run: claim.runId });
+  try {
+    await lease.start();
+    const ending = await attemptUntilReachable({ ...deps, log }, { claim, plan, lease, stopping });
+    await settle(deps, claim, ending);
+  } catch (error) {
+    await leaveOrFail({ ...deps, log }, claim, error);
+  } finally {
+    await lease.stop();
+  }
+}
+
+export interface Turn {
+  readonly claim: Claim;
+  readonly plan: { readonly spec: PlanSpec; readonly hash: string };
+  readonly lease: Lease;
+  readonly stopping: AbortSignal;
+}
+
+async function attemptUntilReachable(deps: EngineDeps, turn: Turn): Promise<Ending> {
+  let lostAt: number | null = null;
+  for (let tries = 0; ; tries++) {
+    const before = deps.clock.monotonicMs();
+    try {
+      return await attemptRun(deps, turn);
+    } catch (error) {
+      if (!(error instanceof TargetError) || error.failure !== 'CONNECTION') throw error;
+      const now = deps.clock.monotonicMs();
+      // An attempt that went on for a while had the target; only then does the time begin anew.
+      if (lostAt === null || now - before > 10_000) [lostAt, tries] = [now, 0];
+      deps.log.warn({ err: error }, 'the target does not answer; trying again');
+      const ending = givenUp(turn, now - lostAt, error);
+      if (ending) return ending;
+      await deps.clock.sleep(Math.min(10_000, 250 * 2 ** tries), turn.stopping);
+    }
+  }
+}
+
+function givenUp({ lease, stopping }: Turn, awayMs: number, error: Error): Ending | null {
+  if (!lease.isSafe) throw new LeaseLost();
+  const { state } = lease.latest;
+  if (state === 'PAUSING') {
+    return { state: 'PAUSED', code: 'PAUSED_BY_REQUEST', reason: 'Paused as asked. Resume it to go on from the last batch.' };
+  }
+  if (stopping.aborted || (state === 'CANCELLING' && awayMs > UNREACHABLE_MS)) {
+    return { state: 'INTERRUPTED', code: 'UNREACHABLE', reason: `The database does not answer. ${error.message}` };
+  }
+  if (awayMs < UNREACHABLE_MS) return null;
+  return {
+    state: 'PAUSED',
+    code: 'UNREACHABLE',
+    reason: `The database has not answered for ${UNREACHABLE_MS / 1000} s. Nothing is half done; resume the run when it is back.`,
+  };
+}
+
+/** Writes the end down. A wish that came in meanwhile wins over a pause of our own, and a last batch over a wish to pause. */
+async function settle({ store }: EngineDeps, claim: Claim, ending: Ending): Promise<void> {
+  const { state, code, reason } = ending;
+  const change = { to: state, code, reason, workerId: claim.workerId, event: { kind: state, message: reason ?? 'Done.' } };
+  const from = {
+    SUCCEEDED: ['RUNNING', 'PAUSING'],
+    PAUSED: ['RUNNING', 'PAUSING'],
+    CANCELLED: ['CANCELLING'],
+    INTERRUPTED: ['RUNNING', 'PAUSING', 'CANCELLING'],
+    FAILED: ['RUNNING', 'PAUSING', 'CANCELLING'],
+  } as const;
+  if (await transition(store, claim.runId, { ...change, from: from[state] })) return;
+  // Somebody cancelled while the worker was ending its turn: what it did is safe, so the wish is fulfilled.
+  await transition(store, claim.runId, { ...change, to: 'CANCELLED', code: 'CANCELLED_BY_REQUEST', from: ['CANCELLING'] });
+}
+
+async function leaveOrFail(deps: EngineDeps, claim: Claim, error: unknown): Promise<void> {
+  const reason = stopFor(error);
+  if (reason instanceof Fenced || reason instanceof LeaseLost) {
+    deps.log.warn({ err: reason }, 'leaving the run to another worker');
+    return;
+  }
+  deps.log.error({ err: reason }, 'the run stopped');
+  const stop =
+    reason instanceof Stop
+      ? reason
+      : new Stop('UNEXPECTED', 'Something went wrong that the engine does not know. See the log of the worker, then retry.', 'FAILED');
+  await settle(deps, claim, { state: stop.outcome, code: stop.stateCode, reason: stop.message });
+}

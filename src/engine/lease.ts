@@ -1,0 +1,86 @@
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { type Claim, type Heartbeat, renewLease } from '../store/leases.ts';
+import type { Store } from '../store/open-store.ts';
+
+export interface LeaseTimes {
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+}
+
+/** A worker looks this often whether somebody has asked it to pause; each look renews the lease as well. */
+const LOOK_MS = 500;
+
+/** This worker's right to a run, renewed by heartbeats; what people ask of the run comes back with each. */
+export class Lease {
+  readonly claim: Claim;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #times: LeaseTimes;
+  readonly #log: Log;
+  readonly #subject: Parameters<typeof renewLease>[3];
+  readonly #stopped = new AbortController();
+  #renewedAt: number;
+  #latest: Heartbeat | null = null;
+  #lost = false;
+  #beating: Promise<void> = Promise.resolve();
+
+  constructor(deps: { store: Store; clock: Clock; times: LeaseTimes; log: Log }, claim: Claim, subject: Parameters<typeof renewLease>[3]) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
+    this.#times = deps.times;
+    this.#log = deps.log;
+    this.#subject = subject;
+    this.claim = claim;
+    this.#renewedAt = deps.clock.monotonicMs();
+  }
+
+  /** Waits for the first heartbeat, then goes on in the background until stop. */
+  async start(): Promise<void> {
+    await this.renew();
+    this.#beating = this.#beat();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#beating;
+  }
+
+  /** What is asked of the run, as last heard. */
+  get latest(): Heartbeat {
+    if (!this.#latest) throw new TypeError('The lease has not been started');
+    return this.#latest;
+  }
+
+  /**
+   * Whether this worker may begin or commit a batch: by its own monotonic clock, well before others may take over. A process
+   * that was stopped, starved or cut off from the control store sees it here and leaves the run alone.
+   */
+  get isSafe(): boolean {
+    return !this.#lost && this.#clock.monotonicMs() - this.#renewedAt < this.#times.leaseMs * 0.8;
+  }
+
+  async renew(): Promise<void> {
+    const before = this.#clock.monotonicMs();
+    try {
+      const latest = await renewLease(this.#store, this.claim, this.#times.leaseMs, this.#subject);
+      if (latest) {
+        this.#latest = latest;
+        this.#renewedAt = before;
+      } else {
+        this.#lost = true;
+      }
+    } catch (error) {
+      // The control store is away: batches go on while the lease is safe, and stop by themselves after that.
+      this.#log.warn({ err: error, run: this.claim.runId }, 'the lease could not be renewed');
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const every = Math.min(this.#times.heartbeatMs, LOOK_MS);
+    while (!this.#stopped.signal.aborted && !this.#lost) {
+      await this.#clock.sleep(every, this.#stopped.signal);
+      if (!this.#stopped.signal.aborted) await this.renew();
+    }
+  }
+}

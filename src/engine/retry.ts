@@ -1,0 +1,72 @@
+import type { Clock } from '../clock.ts';
+import { Stop } from '../operations/define-operation.ts';
+import { sql } from '../target/sql.ts';
+import type { Session } from '../target/session.ts';
+import { type FailureClass, TargetError } from '../target/sqlstate.ts';
+
+const TRIES = 5;
+
+/** What a failure of the target that a retry does not mend means for the run. */
+const STOPS: Partial<Record<FailureClass, Pick<Stop, 'stateCode' | 'outcome'>>> = {
+  RETRY: { stateCode: 'LOCKED', outcome: 'PAUSED' },
+  LOCKED: { stateCode: 'LOCKED', outcome: 'PAUSED' },
+  CANCELLED: { stateCode: 'LOCKED', outcome: 'PAUSED' },
+  READ_ONLY: { stateCode: 'READ_ONLY', outcome: 'PAUSED' },
+  RESOURCE: { stateCode: 'RESOURCE', outcome: 'PAUSED' },
+  REFERENCED: { stateCode: 'DEPENDENTS', outcome: 'PAUSED' },
+  RIGHTS: { stateCode: 'RIGHTS', outcome: 'PAUSED' },
+  DRIFT: { stateCode: 'SCHEMA_DRIFT', outcome: 'PAUSED' },
+  CONFLICT: { stateCode: 'CONFLICT', outcome: 'FAILED' },
+  CORRUPTION: { stateCode: 'CORRUPTION', outcome: 'FAILED' },
+  OTHER: { stateCode: 'UNEXPECTED', outcome: 'FAILED' },
+};
+
+/** Turns a failure of the target into the reason why the run stops; connection losses and all else pass unchanged. */
+export function stopFor(error: unknown): unknown {
+  if (!(error instanceof TargetError)) return error;
+  const stop = STOPS[error.failure];
+  return stop ? new Stop(stop.stateCode, error.message, stop.outcome, { cause: error }) : error;
+}
+
+/** How often a batch is tried again: deadlocks and time-outs pass, a lock held for long does not. */
+export class RetryBudget {
+  readonly #session: Session;
+  readonly #clock: Clock;
+  #failures = 0;
+  wasCancelled = false;
+
+  constructor({ session, clock }: { session: Session; clock: Clock }) {
+    this.#session = session;
+    this.#clock = clock;
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+  }
+
+  /** Waits a little before it says yes. @throws Stop with the reason once the tries are used up */
+  async shouldRetry(error: unknown): Promise<boolean> {
+    if (!(error instanceof TargetError) || !['RETRY', 'LOCKED', 'CANCELLED'].includes(error.failure)) throw stopFor(error);
+    this.#failures += 1;
+    this.wasCancelled = error.failure === 'CANCELLED';
+    if (this.#failures < TRIES) {
+      await this.#clock.sleep(2 ** this.#failures * 50 * (0.5 + Math.random()));
+      return true;
+    }
+    if (error.failure === 'LOCKED') throw new Stop('LOCKED', await this.#whoBlocks(), 'PAUSED', { cause: error });
+    throw stopFor(error);
+  }
+
+  async #whoBlocks(): Promise<string> {
+    const [holder] = await this.#session.query<{ pid: number; name: string; since: string }>(sql`
+      SELECT a.pid, a.application_name AS name, coalesce(a.xact_start, a.backend_start)::pg_catalog.text AS since
+        FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+       WHERE l.granted AND l.locktype IN ('relation', 'tuple', 'transactionid') AND a.pid <> pg_catalog.pg_backend_pid()
+         AND a.datname = pg_catalog.current_database() AND a.backend_type = 'client backend'
+         AND NOT pg_catalog.starts_with(a.application_name, 'declutter/')
+       ORDER BY a.xact_start NULLS LAST LIMIT 1`);
+    return holder
+      ? `A lock could not be had in ${TRIES} tries. The oldest transaction with locks: pid ${holder.pid} (${holder.name || 'no name'}), since ${holder.since}. Resume when it has ended.`
+      : `A lock could not be had in ${TRIES} tries. Resume when the lock is free.`;
+  }
+}

@@ -1,0 +1,139 @@
+import { FileArchive } from '../archive/file-archive.ts';
+import { writeManifest } from '../archive/manifest.ts';
+import type { ArchiveContent, ArchiveDestination } from '../domain/plan.ts';
+import { type Frame, type SegmentSink, Stop } from '../operations/define-operation.ts';
+import { ensureArchive, recordSegments, tableChecksum } from '../store/archives.ts';
+import type { Relation } from '../target/catalog.ts';
+import { listSegments, tableTotals, underFence, writeSegment } from '../target/ledger.ts';
+import type { Session } from '../target/session.ts';
+import { ident, sql, toText } from '../target/sql.ts';
+import type { FileStore } from '../archive/file-store.ts';
+import type { EngineDeps, Turn } from './execute-run.ts';
+
+interface Opening {
+  readonly deps: EngineDeps;
+  readonly turn: Turn;
+  readonly session: Session;
+  readonly relation: Relation | null;
+  readonly fence: number;
+}
+
+/** The archive of a run that makes one: its segments in a file store, or its table in the same database. */
+export class RunArchive {
+  readonly holder: { readonly schema: string; readonly name: string } | null;
+  readonly #opening: Opening;
+  readonly #content: ArchiveContent;
+  readonly #files: { readonly archive: FileArchive; readonly store: FileStore } | null;
+  #sealed = 0;
+
+  private constructor(opening: Opening, content: ArchiveContent, files: { archive: FileArchive; store: FileStore } | null) {
+    this.#opening = opening;
+    this.#content = content;
+    this.#files = files;
+    this.holder = content.holder;
+  }
+
+  /** Null for operations that archive nothing. */
+  static async open(opening: Opening): Promise<RunArchive | null> {
+    const { operation } = opening.turn.plan.spec;
+    if (operation.kind !== 'ARCHIVE' || !opening.relation) return null;
+    const { destination } = operation;
+    const content = contentOf(opening.relation, destination, opening.turn.claim.runId);
+    await register(opening, destination, content);
+    const archive = new RunArchive(opening, content, await openFiles(opening, destination));
+    await archive.#record();
+    return archive;
+  }
+
+  get sink(): SegmentSink | null {
+    return this.#files?.archive ?? null;
+  }
+
+  /** After the COMMIT of the batch whose frame this is. */
+  async confirm(frame: Frame, rows: number): Promise<void> {
+    if (!this.#files) return;
+    await this.#files.archive.confirm(frame, rows);
+    if (this.#files.archive.sealedSegments > this.#sealed) await this.#record();
+    this.#sealed = this.#files.archive.sealedSegments;
+  }
+
+  /** At every orderly end, a pause too: what is archived is sealed, listed and readable. */
+  async finish(): Promise<void> {
+    if (this.#files) await this.#files.archive.finish();
+    else await this.#sealTable();
+    await this.#record();
+  }
+
+  async close(): Promise<void> {
+    await this.#files?.archive.close();
+  }
+
+  async #sealTable(): Promise<void> {
+    const { session, turn, fence } = this.#opening;
+    const holder = this.holder as { schema: string; name: string };
+    const { runId } = turn.claim;
+    const { rows, rowHash } = await tableTotals(session, runId);
+    if (rows === 0) return;
+    const name = toText(ident(holder.schema, holder.name));
+    const { bytes } = await session.one<{ bytes: string }>(
+      sql`SELECT pg_catalog.pg_total_relation_size(${name}::pg_catalog.regclass)::pg_catalog.text AS bytes`,
+    );
+    const segment = { sequence: 1, location: name, sealed: true, rows, bytes: Number(bytes), sha256: tableChecksum(rows, rowHash) };
+    await underFence(session, runId, fence, () => writeSegment(session, runId, fence, segment));
+  }
+
+  /** Shows people what the ledger lists. */
+  async #record(): Promise<void> {
+    const { deps, turn, session, relation } = this.#opening;
+    const { runId } = turn.claim;
+    const sealed = (await listSegments(session, runId)).filter((segment) => segment.sealed);
+    await recordSegments(
+      deps.store,
+      runId,
+      sealed.map(({ sequence, location, rows, bytes, sha256 }) => ({ sequence, location, rows, bytes, sha256: sha256 ?? '' })),
+    );
+    if (!this.#files || !relation) return;
+    const { spec, hash } = turn.plan;
+    await writeManifest(this.#files.store, session, {
+      runId,
+      planHash: hash,
+      identity: spec.identity,
+      schema: relation.schema,
+      table: relation.name,
+      format: 'COPY_ZSTD',
+      content: this.#content,
+    });
+  }
+}
+
+async function openFiles({ deps, turn, session, fence }: Opening, destination: ArchiveDestination) {
+  if (destination.kind !== 'FILES') return null;
+  const store = deps.fileStores.get(destination.store);
+  if (!store) throw new Stop('ARCHIVE_STORE', `This worker has no archive store named "${destination.store}". Configure it, then resume.`);
+  return { store, archive: await FileArchive.open(store, session, { runId: turn.claim.runId, fence }) };
+}
+
+async function register({ deps, turn, relation }: Opening, destination: ArchiveDestination, content: ArchiveContent): Promise<void> {
+  await ensureArchive(deps.store, {
+    runId: turn.claim.runId,
+    databaseId: turn.claim.databaseId,
+    schema: relation?.schema ?? '',
+    table: relation?.name ?? '',
+    kind: destination.kind,
+    format: destination.kind === 'FILES' ? destination.format : null,
+    store: destination.kind === 'FILES' ? destination.store : null,
+    content,
+  });
+}
+
+const contentOf = (relation: Relation, destination: ArchiveDestination, runId: string): ArchiveContent => ({
+  columns: relation.columns.map(({ name, type }) => ({ name, type })),
+  holder: destination.kind === 'TABLE' ? { schema: destination.schema, name: holderName(destination.table, runId) } : null,
+});
+
+/** A name of at most 63 bytes, told apart by the run. */
+function holderName(table: string, runId: string): string {
+  let stem = table;
+  while (Buffer.byteLength(stem) > 50) stem = [...stem].slice(0, -1).join('');
+  return `${stem}_${runId.slice(0, 8)}`;
+}

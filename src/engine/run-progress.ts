@@ -1,0 +1,116 @@
+import type { Clock } from '../clock.ts';
+import { NO_RESULT, type RunResult } from '../domain/run.ts';
+import type { Operation } from '../operations/define-operation.ts';
+import { type Claim, recordProgress } from '../store/leases.ts';
+import type { Store } from '../store/open-store.ts';
+import { appendEvent } from '../store/run-events.ts';
+
+const WRITE_MS = 500;
+/** Events grow sparser as a run grows older, so that a long one does not fill the store. */
+const eventEvery = (elapsedMs: number) => Math.min(30_000, Math.max(1_000, elapsedMs / 60));
+/** How far back the shown rate looks. */
+const RATE_MS = 10_000;
+
+/** What people see of a run: written at most twice a second, and once more at the end. */
+export class RunProgress {
+  readonly #store: Store;
+  readonly #claim: Claim;
+  readonly #clock: Clock;
+  readonly #counts: Operation['counts'];
+  readonly #startedAt: number;
+  #rowsDone: number;
+  #batches: number;
+  #batchRows = 0;
+  #throttleReason: string | null = null;
+  #result: RunResult = NO_RESULT;
+  #writtenAt = -Infinity;
+  #toldAt: number;
+  #samples: { at: number; rows: number }[] = [];
+
+  constructor(deps: { store: Store; clock: Clock }, claim: Claim, counts: Operation['counts'], done: { rows: number; batches: number }) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
+    this.#claim = claim;
+    this.#counts = counts;
+    this.#startedAt = deps.clock.monotonicMs();
+    this.#toldAt = this.#startedAt;
+    this.#rowsDone = done.rows;
+    this.#batches = done.batches;
+    this.#samples.push({ at: this.#startedAt, rows: done.rows });
+  }
+
+  get rowsDone(): number {
+    return this.#rowsDone;
+  }
+
+  get result(): RunResult {
+    return this.#counts === null ? this.#result : { ...this.#result, ...this.#counted() };
+  }
+
+  setResult(part: Partial<RunResult>): void {
+    this.#result = { ...this.#result, ...part };
+  }
+
+  async add(batch: { rows: number }): Promise<void> {
+    this.#rowsDone += batch.rows;
+    if (batch.rows > 0) this.#batches += 1;
+    this.#batchRows = batch.rows;
+    this.#throttleReason = null;
+    await this.#maybeWrite();
+  }
+
+  async resting(reason: string): Promise<void> {
+    const isNew = this.#throttleReason === null;
+    this.#throttleReason = reason;
+    if (isNew) await appendEvent(this.#store, this.#claim.runId, { kind: 'THROTTLED', message: reason });
+    await this.#maybeWrite();
+  }
+
+  /** The last word before the run changes its state. */
+  async flush(): Promise<void> {
+    await this.#write(this.#clock.monotonicMs());
+  }
+
+  /** Archived rows are deleted rows too. */
+  #counted(): Partial<RunResult> {
+    const rows = this.#rowsDone;
+    if (this.#counts === 'rowsArchived') return { rowsArchived: rows, rowsDeleted: rows };
+    return this.#counts === null ? {} : { [this.#counts]: rows };
+  }
+
+  async #maybeWrite(): Promise<void> {
+    const now = this.#clock.monotonicMs();
+    if (now - this.#writtenAt < WRITE_MS) return;
+    await this.#write(now);
+    if (now - this.#toldAt >= eventEvery(now - this.#startedAt)) await this.#tell(now);
+  }
+
+  async #write(now: number): Promise<void> {
+    this.#writtenAt = now;
+    this.#samples.push({ at: now, rows: this.#rowsDone });
+    while (this.#samples.length > 2 && now - (this.#samples[1]?.at ?? now) > RATE_MS) this.#samples.shift();
+    await recordProgress(this.#store, this.#claim, {
+      rowsDone: this.#rowsDone,
+      batches: this.#batches,
+      rowsPerSecond: this.#rate(now),
+      batchRows: this.#batchRows,
+      throttleReason: this.#throttleReason,
+      result: this.result,
+    });
+  }
+
+  async #tell(now: number): Promise<void> {
+    this.#toldAt = now;
+    await appendEvent(this.#store, this.#claim.runId, {
+      kind: 'PROGRESS',
+      message: `${this.#rowsDone} rows done.`,
+      data: { rowsDone: this.#rowsDone, batches: this.#batches, rowsPerSecond: this.#rate(now), batchRows: this.#batchRows },
+    });
+  }
+
+  #rate(now: number): number | null {
+    const first = this.#samples[0];
+    if (!first || now - first.at < 1) return null;
+    return Math.round(((this.#rowsDone - first.rows) / (now - first.at)) * 1000);
+  }
+}

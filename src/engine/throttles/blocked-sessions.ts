@@ -1,0 +1,14 @@
+import { integer, sql } from '../../target/sql.ts';
+import type { HealthCheck } from '../define-throttle.ts';
+
+/** Rests when other sessions wait for a lock that our batch holds. */
+export const blockedSessions: HealthCheck = {
+  name: 'blocked-sessions',
+  async objection({ monitor, workerPid, throttle }) {
+    const { blocked } = await monitor.one<{ blocked: number }>(sql`
+      SELECT pg_catalog.count(*)::pg_catalog.int4 AS blocked FROM pg_catalog.pg_stat_activity
+       WHERE wait_event_type = 'Lock' AND ${integer(workerPid)} = ANY (pg_catalog.pg_blocking_pids(pid))`);
+    if (blocked <= throttle.maxBlockedSessions) return null;
+    return `${blocked} other session(s) wait for a lock of ours; at most ${throttle.maxBlockedSessions} may.`;
+  },
+};

@@ -1,0 +1,18 @@
+import { sql } from '../../target/sql.ts';
+import type { HealthCheck } from '../define-throttle.ts';
+
+/** Rests when a standby has fallen behind. */
+export const replicaLag: HealthCheck = {
+  name: 'replica-lag',
+  async objection({ monitor, throttle }) {
+    const { hidden, lag } = await monitor.one<{ hidden: number; lag: number | null }>(sql`
+      SELECT pg_catalog.count(*) FILTER (WHERE state IS NULL)::pg_catalog.int4 AS hidden,
+             (pg_catalog.date_part('epoch', pg_catalog.max(replay_lag)) * 1000)::pg_catalog.float8 AS lag
+        FROM pg_catalog.pg_stat_replication`);
+    if (hidden > 0) {
+      return 'There are standbys, but our role may not see how far they lag: GRANT pg_monitor to it.';
+    }
+    if (lag === null || lag <= throttle.maxReplicaLagMs) return null;
+    return `A standby lags ${Math.round(lag)} ms behind; at most ${throttle.maxReplicaLagMs} ms are allowed.`;
+  },
+};

@@ -1,0 +1,220 @@
+import type { Session } from './session.ts';
+import { integer, literal, sql, toText } from './sql.ts';
+import { TargetError } from './sqlstate.ts';
+
+/**
+ * The ledger: schema declutter in the target. What has happened to rows, written in the same transaction as the rows it
+ * speaks of. Batches are only ever added, so that an old snapshot held by somebody else does not make us walk over dead rows.
+ */
+const LEDGER_DDL = `
+CREATE SCHEMA IF NOT EXISTS declutter;
+COMMENT ON SCHEMA declutter IS 'The ledger of Declutter: what its runs have done to rows. Written in the batches'' own transactions.';
+CREATE TABLE IF NOT EXISTS declutter.run (
+  id uuid PRIMARY KEY,
+  plan_hash text NOT NULL,
+  protocol int NOT NULL,
+  fence bigint NOT NULL,
+  worker text NOT NULL,
+  backend_pid int NOT NULL,
+  backend_start timestamptz NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE TABLE IF NOT EXISTS declutter.batch (
+  run_id uuid NOT NULL REFERENCES declutter.run,
+  number int NOT NULL,
+  fence bigint NOT NULL,
+  cursor jsonb NOT NULL,
+  rows bigint NOT NULL,
+  total_rows bigint NOT NULL,
+  segment int,
+  start bigint,
+  length bigint,
+  sha256 text,
+  row_hash numeric,
+  ms real NOT NULL,
+  committed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (run_id, number)
+);
+CREATE TABLE IF NOT EXISTS declutter.segment (
+  run_id uuid NOT NULL REFERENCES declutter.run,
+  sequence int NOT NULL,
+  location text NOT NULL,
+  fence bigint NOT NULL,
+  sealed boolean NOT NULL DEFAULT false,
+  rows bigint NOT NULL DEFAULT 0,
+  bytes bigint NOT NULL DEFAULT 0,
+  sha256 text,
+  PRIMARY KEY (run_id, sequence)
+);`;
+
+/** Raised when the ledger's tables or the order of a batch change: a worker leaves runs of a newer protocol alone. */
+const PROTOCOL = 1;
+
+/** What a batch writes into the ledger. */
+export interface LedgerEntry {
+  readonly rows: number;
+  readonly cursor: unknown;
+  readonly frame: {
+    readonly segment: number;
+    readonly start: number;
+    readonly length: number;
+    readonly sha256: string | null;
+    readonly rowHash: string | null;
+  } | null;
+}
+
+export interface LedgerPosition {
+  readonly fence: number;
+  /** of the last committed batch; 0 before the first */
+  readonly number: number;
+  readonly cursor: unknown;
+  readonly totalRows: number;
+}
+
+export interface LedgerSegment {
+  readonly sequence: number;
+  readonly location: string;
+  readonly sealed: boolean;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string | null;
+}
+
+export interface LedgerFrame {
+  readonly start: number;
+  readonly length: number;
+  readonly rows: number;
+  readonly sha256: string;
+}
+
+/** Another worker has taken the run over; this one must leave without another word. */
+export class Fenced extends Error {
+  constructor() {
+    super('Another worker has taken over this run.');
+    this.name = 'Fenced';
+  }
+}
+
+export async function ensureLedger(session: Session): Promise<void> {
+  const { present } = await session.one<{ present: boolean }>(
+    sql`SELECT pg_catalog.to_regclass('declutter.segment') IS NOT NULL AS present`,
+  );
+  if (present) return;
+  await session.transaction(async () => {
+    await session.query(sql`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('declutter.ledger', 0))`);
+    await session.script(LEDGER_DDL);
+  });
+}
+
+/**
+ * Raises the fence: from now on no batch of an earlier worker can commit. Waits for the old transaction's row lock, so that
+ * its fate is known; an old backend that hangs (in a write to a dead client, say) is ended, by its pid and start time.
+ */
+export async function takeFence(session: Session, runId: string, planHash: string, worker: string): Promise<LedgerPosition> {
+  try {
+    return await raiseFence(session, runId, planHash, worker);
+  } catch (error) {
+    if (!(error instanceof TargetError) || error.failure !== 'LOCKED') throw error;
+    await endOldBackend(session, runId);
+    return raiseFence(session, runId, planHash, worker);
+  }
+}
+
+async function raiseFence(session: Session, runId: string, planHash: string, worker: string): Promise<LedgerPosition> {
+  return session.transaction(async () => {
+    const { fence } = await session.one<{ fence: string }>(sql`
+      INSERT INTO declutter.run AS run (id, plan_hash, protocol, fence, worker, backend_pid, backend_start)
+      VALUES (${runId}::pg_catalog.uuid, ${planHash}, ${integer(PROTOCOL)}, 1, ${worker},
+              ${integer(session.backend.pid)}, ${session.backend.startedAt}::pg_catalog.timestamptz)
+      ON CONFLICT (id) DO UPDATE SET fence = run.fence + 1, worker = excluded.worker,
+              backend_pid = excluded.backend_pid, backend_start = excluded.backend_start
+      RETURNING fence::pg_catalog.text AS fence`);
+    const [last] = await session.query<{ number: number; cursor: unknown; total: string }>(sql`
+      SELECT number, cursor, total_rows::pg_catalog.text AS total FROM declutter.batch
+       WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY number DESC LIMIT 1`);
+    return { fence: Number(fence), number: last?.number ?? 0, cursor: last?.cursor ?? null, totalRows: Number(last?.total ?? 0) };
+  });
+}
+
+/** Ends what the last worker left running on the server: a REINDEX goes on long after its client has died. */
+export async function endOldBackend(session: Session, runId: string): Promise<void> {
+  await session.query(sql`
+    SELECT pg_catalog.pg_terminate_backend(activity.pid)
+      FROM declutter.run AS run
+      JOIN pg_catalog.pg_stat_activity AS activity
+        ON activity.pid = run.backend_pid AND activity.backend_start = run.backend_start
+     WHERE run.id = ${runId}::pg_catalog.uuid
+       AND activity.pid <> pg_catalog.pg_backend_pid()
+       AND pg_catalog.starts_with(activity.application_name, 'declutter/')`);
+}
+
+/** The row lock that every batch takes first, as text for a multi-statement message. */
+export const fenceCheck = (runId: string): string =>
+  toText(sql`SELECT fence::pg_catalog.text AS fence FROM declutter.run WHERE id = ${runId}::pg_catalog.uuid FOR UPDATE`);
+
+/** The ledger's entry for a batch, as text for a multi-statement message. */
+export function batchEntry(runId: string, position: LedgerPosition, done: LedgerEntry, ms: number): string {
+  const frame = done.frame;
+  const number = (value: number | undefined) => (value === undefined ? sql`NULL` : integer(value));
+  return toText(sql`
+    INSERT INTO declutter.batch (run_id, number, fence, cursor, rows, total_rows, segment, start, length, sha256, row_hash, ms)
+    VALUES (${runId}::pg_catalog.uuid, ${integer(position.number + 1)}, ${integer(position.fence)},
+            ${JSON.stringify(done.cursor)}::pg_catalog.jsonb, ${integer(done.rows)}, ${integer(position.totalRows + done.rows)},
+            ${number(frame?.segment)}, ${number(frame?.start)}, ${number(frame?.length)},
+            ${frame?.sha256 ?? null}::pg_catalog.text, ${frame?.rowHash ?? null}::pg_catalog.numeric,
+            ${literal(ms.toFixed(2))}::pg_catalog.float4)`);
+}
+
+export async function listSegments(session: Session, runId: string): Promise<LedgerSegment[]> {
+  const rows = await session.query<Record<'sequence' | 'location' | 'rows' | 'bytes', string> & { sealed: boolean; sha256: string | null }>(sql`
+    SELECT sequence::pg_catalog.text AS sequence, location, sealed, rows::pg_catalog.text AS rows,
+           bytes::pg_catalog.text AS bytes, sha256
+      FROM declutter.segment WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY declutter.segment.sequence`);
+  return rows.map((row) => ({
+    ...row,
+    sequence: Number(row.sequence),
+    rows: Number(row.rows),
+    bytes: Number(row.bytes),
+  }));
+}
+
+/** The committed frames of one segment, in order. */
+export async function listFrames(session: Session, runId: string, segment: number): Promise<LedgerFrame[]> {
+  const rows = await session.query<Record<'start' | 'length' | 'rows' | 'sha256', string>>(sql`
+    SELECT start::pg_catalog.text AS start, length::pg_catalog.text AS length, rows::pg_catalog.text AS rows, sha256
+      FROM declutter.batch AS b
+     WHERE run_id = ${runId}::pg_catalog.uuid AND segment = ${integer(segment)} ORDER BY b.start`);
+  return rows.map((row) => ({ ...row, start: Number(row.start), length: Number(row.length), rows: Number(row.rows) }));
+}
+
+/** Changes of the segment list, under the fence. @throws Fenced */
+export async function underFence<T>(session: Session, runId: string, fence: number, work: () => Promise<T>): Promise<T> {
+  return session.transaction(async () => {
+    const [results] = await session.script(fenceCheck(runId));
+    if (results?.rows[0]?.['fence'] !== String(fence)) throw new Fenced();
+    return work();
+  });
+}
+
+export async function writeSegment(session: Session, runId: string, fence: number, segment: LedgerSegment): Promise<void> {
+  await session.execute(sql`
+    INSERT INTO declutter.segment AS s (run_id, sequence, location, fence, sealed, rows, bytes, sha256)
+    VALUES (${runId}::pg_catalog.uuid, ${integer(segment.sequence)}, ${segment.location}, ${integer(fence)},
+            ${String(segment.sealed)}::pg_catalog.bool, ${integer(segment.rows)}, ${integer(segment.bytes)}, ${segment.sha256}::pg_catalog.text)
+    ON CONFLICT (run_id, sequence) DO UPDATE SET location = excluded.location, fence = excluded.fence,
+            sealed = excluded.sealed, rows = excluded.rows, bytes = excluded.bytes, sha256 = excluded.sha256`);
+}
+
+export async function removeSegment(session: Session, runId: string, sequence: number): Promise<void> {
+  await session.execute(sql`
+    DELETE FROM declutter.segment WHERE run_id = ${runId}::pg_catalog.uuid AND sequence = ${integer(sequence)}`);
+}
+
+/** Rows and the sum of row hashes that the batches have put into the archive table. */
+export async function tableTotals(session: Session, runId: string): Promise<{ rows: number; rowHash: string }> {
+  const { rows, hash } = await session.one<{ rows: string; hash: string }>(sql`
+    SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.text AS rows,
+           coalesce(pg_catalog.sum(row_hash), 0)::pg_catalog.text AS hash
+      FROM declutter.batch WHERE run_id = ${runId}::pg_catalog.uuid AND segment IS NOT NULL`);
+  return { rows: Number(rows), rowHash: hash };
+}
