@@ -38,7 +38,8 @@ const TEXT_OID = 25;
  */
 export async function pendingSql(url: string): Promise<string> {
   await using shadow = await makeShadow(url);
-  const engine = await openEngine(url, shadow.url);
+  const pools: pg.Pool[] = [];
+  const engine = await openEngine(shadowedAdapter(url, shadow.url, pools));
   try {
     const from: DiffTarget = { tag: 'migrations', ...(await migrationList()) };
     const path = fileURLToPath(SCHEMA);
@@ -51,6 +52,7 @@ export async function pendingSql(url: string): Promise<string> {
     return stdout === null || stdout.includes('This is an empty migration') ? '' : stdout;
   } finally {
     engine.free();
+    await Promise.all(pools.map((pool) => pool.end())); // the engine ends none
   }
 }
 
@@ -82,7 +84,7 @@ Object.assign(globalThis, {
   PRISMA_WASM_PANIC_REGISTRY: { set_message: (text: string) => process.stderr.write(`${text}\n`) },
 });
 
-async function openEngine(url: string, shadowUrl: string): Promise<SchemaEngine> {
+async function openEngine(adapter: SqlMigrationAwareDriverAdapterFactory): Promise<SchemaEngine> {
   const engine = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as EngineModule;
   const file = new URL(
     import.meta.resolve('@prisma/schema-engine-wasm/schema_engine_bg').replace(/\.js$/, '.wasm'),
@@ -92,22 +94,29 @@ async function openEngine(url: string, shadowUrl: string): Promise<SchemaEngine>
   });
   engine.__wbg_set_wasm(instance.exports);
   (instance.exports['__wbindgen_start'] as () => void)();
-  const adapter = bindMigrationAwareSqlAdapterFactory(shadowedAdapter(url, shadowUrl));
-  return engine.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter);
+  const bound = bindMigrationAwareSqlAdapterFactory(adapter);
+  return engine.SchemaEngine.new({ datamodels: undefined }, () => undefined, bound);
 }
 
 /**
  * PrismaPg's own connectToShadowDb() given a URL connects to the main database and would replay the migrations there,
  * and its executeScript() splits at every semicolon, also within a function's body. Both are done here instead.
  */
-function shadowedAdapter(url: string, shadowUrl: string): SqlMigrationAwareDriverAdapterFactory {
-  const main = new PrismaPg({ connectionString: url });
-  const shadow = new PrismaPg({ connectionString: shadowUrl });
+function shadowedAdapter(
+  url: string,
+  shadowUrl: string,
+  pools: pg.Pool[],
+): SqlMigrationAwareDriverAdapterFactory {
+  const connectTo = async (connectionString: string) => {
+    const pool = new pg.Pool({ connectionString });
+    pools.push(pool);
+    return readable(await new PrismaPg(pool).connect());
+  };
   return {
     provider: 'postgres',
-    adapterName: main.adapterName,
-    connect: async () => readable(await main.connect()),
-    connectToShadowDb: async () => readable(await shadow.connect()),
+    adapterName: '@prisma/adapter-pg',
+    connect: () => connectTo(url),
+    connectToShadowDb: () => connectTo(shadowUrl),
   };
 }
 
