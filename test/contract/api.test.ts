@@ -22,7 +22,9 @@ describe('the API', () => {
   });
 
   it('has the defaults that the contract promises', () => {
-    expect(described(changes.filter((change) => /DEFAULT_(VALUE_)?CHANGED/.test(change.type)))).toEqual([]);
+    expect(
+      described(changes.filter((change) => /DEFAULT_(VALUE_)?CHANGED/.test(String(change.type)))),
+    ).toEqual([]);
   });
 
   it('adds to the contract, so that a comparison of nothing with nothing would show', () => {
