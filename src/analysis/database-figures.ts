@@ -1,0 +1,129 @@
+import type { Clock } from '../clock.ts';
+import type { Session } from '../target/session.ts';
+import { sql } from '../target/sql.ts';
+import { readCatalog, type Scope } from './catalog-query.ts';
+import type { DatabaseFigures, MeasuredIndex, MeasuredTable } from './define-analysis.ts';
+import { PAGE_BYTES } from './estimate-heap.ts';
+import { type ChunkPacking, samplePacking, SMALLEST_SAMPLED_BYTES } from './estimate-toast.ts';
+import { estimateIndexBloat, measureIndexBloat } from './index-bloat.ts';
+import { makeMeter, type Budget, type Meter } from './measure-exact.ts';
+import { readColumns } from './read-columns.ts';
+import { type HorizonHolder, readHorizon } from './read-horizon.ts';
+import { type IndexRow, readIndexes } from './read-indexes.ts';
+import { readTables } from './read-tables.ts';
+import { rolledUp } from './roll-up.ts';
+import { estimateTableBloat, measureTableBloat, type TableFacts } from './table-bloat.ts';
+
+/** How long sampling of wide values may take in a whole database, and of how many tables. */
+const SAMPLING_MS = 5_000;
+const SAMPLED_TABLES = 100;
+
+export interface ReadOptions {
+  readonly scope: Scope | null;
+  /** null: statistics only */
+  readonly exact: Budget | null;
+  readonly clock: Clock;
+}
+
+/** All tables and indexes with sizes, rows, statistics and verdicts, in a handful of catalog queries. */
+export async function readDatabaseFigures(session: Session, options: ReadOptions): Promise<DatabaseFigures> {
+  const facts = await readFacts(session, options);
+  const meter = options.exact === null ? null : await makeMeter(session, options.clock, options.exact);
+  const tables = meter === null ? facts.map(estimated) : await measured(facts, meter);
+  return { ...(await readDatabase(session)), tables: rolledUp(tables) };
+}
+
+interface Facts {
+  readonly table: TableFacts;
+  readonly indexes: readonly IndexRow[];
+  readonly around: {
+    readonly packing: ChunkPacking | null;
+    readonly holders: readonly HorizonHolder[];
+    readonly now: Date;
+  };
+}
+
+async function readFacts(session: Session, options: ReadOptions): Promise<Facts[]> {
+  const rows = await readTables(session, options.scope);
+  const columns = await readColumns(session, options.scope);
+  const indexes = await readIndexes(session, options.scope, columns);
+  const holders = await readHorizon(session);
+  const now = options.clock.now();
+  const facts = rows.map((row) => ({ ...row, columns: columns.get(row.oid) ?? [] }));
+  const packings = await samplePackings(session, facts, options.clock);
+  return facts.map((table) => ({
+    table,
+    indexes: indexes.get(table.oid) ?? [],
+    around: { packing: packings.get(table.oid) ?? null, holders, now },
+  }));
+}
+
+/** The largest TOAST tables first, until the time is up; the rest is UNKNOWN. */
+async function samplePackings(
+  session: Session,
+  tables: readonly TableFacts[],
+  clock: Clock,
+): Promise<Map<number, ChunkPacking>> {
+  const deadline = clock.monotonicMs() + SAMPLING_MS;
+  const packings = new Map<number, ChunkPacking>();
+  const pages = (table: TableFacts) => table.toast?.pages.count ?? 0;
+  const large = tables
+    .filter((table) => pages(table) * PAGE_BYTES >= SMALLEST_SAMPLED_BYTES)
+    .sort((a, b) => pages(b) - pages(a));
+  for (const table of large.slice(0, SAMPLED_TABLES)) {
+    if (clock.monotonicMs() > deadline) break;
+    const packing = await samplePacking(session, table, table.columns);
+    if (packing) packings.set(table.oid, packing);
+  }
+  return packings;
+}
+
+const estimated = ({ table, indexes, around }: Facts): MeasuredTable =>
+  assembled(
+    table,
+    indexes.map((index) => ({ ...index, bloat: estimateIndexBloat(index, table) })),
+    estimateTableBloat(table, around),
+  );
+
+/** What the estimate worries about comes first, then the largest: the budget may not last for all. */
+async function measured(facts: readonly Facts[], meter: Meter): Promise<MeasuredTable[]> {
+  const tables = facts.map((fact) => ({ fact, bloat: estimateTableBloat(fact.table, fact.around) }));
+  tables.sort((a, b) => urgency(b) - urgency(a) || b.fact.table.heapBytes - a.fact.table.heapBytes);
+  const result = new Map<number, MeasuredTable>();
+  for (const { fact } of tables) {
+    const bloat = await measureTableBloat(fact.table, fact.around, meter);
+    const indexes: MeasuredIndex[] = [];
+    for (const index of fact.indexes)
+      indexes.push({ ...index, bloat: await measureIndexBloat(index, fact.table, meter) });
+    result.set(fact.table.oid, assembled(fact.table, indexes, bloat));
+  }
+  return facts.flatMap((fact) => result.get(fact.table.oid) ?? []);
+}
+
+const urgency = ({ bloat }: { bloat: MeasuredTable['bloat'] }) => (bloat.verdict === 'HEALTHY' ? 0 : 1);
+
+function assembled(
+  table: TableFacts,
+  indexes: readonly MeasuredIndex[],
+  bloat: MeasuredTable['bloat'],
+): MeasuredTable {
+  const indexBytes = indexes.reduce((sum, index) => sum + index.sizeBytes, 0);
+  return {
+    ...table,
+    indexes,
+    bloat,
+    indexBytes,
+    totalBytes: table.heapBytes + table.toastBytes + indexBytes,
+  };
+}
+
+async function readDatabase(session: Session): Promise<Omit<DatabaseFigures, 'tables'>> {
+  const [row] = await readCatalog<{ bytes: number | null; since: Date | null; standbys: number }>(
+    session,
+    sql`SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) END::float8 AS bytes,
+               pg_catalog.pg_stat_get_db_stat_reset_time(d.oid) AS since,
+               (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication r WHERE r.state = 'streaming')::float8 AS standbys
+          FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`,
+  );
+  return { sizeBytes: row?.bytes ?? 0, countersSince: row?.since ?? null, standbys: row?.standbys ?? 0 };
+}

@@ -1,0 +1,203 @@
+import type { Bloat, FoundFault } from '../domain/finding.ts';
+import type { FindingKind, Severity } from '../domain/words.ts';
+import type { Session } from '../target/session.ts';
+
+/** One kind of question asked of a database. A leaf: it knows nothing of the other kinds. */
+export interface Analysis {
+  readonly kind: FindingKind;
+  /** its page, under docs/analyses */
+  readonly docs: string;
+  /**
+   * All faults of this kind, and nothing that is not one. Figures that are already loaded come first: a database of
+   * thousands of tables is read in a few catalog queries, never in one per table.
+   */
+  find(context: AnalysisContext): Promise<readonly FoundFault[]>;
+}
+
+export const defineAnalysis = (analysis: Analysis): Analysis => Object.freeze(analysis);
+
+export interface AnalysisContext {
+  /** the name that it is registered under: what remedies speak of */
+  readonly databaseName: string;
+  readonly figures: DatabaseFigures;
+  /** for what is not loaded; read-only, with its time-outs. Each query is to be bounded in cost. */
+  readonly session: Session;
+  readonly now: Date;
+  /** usage figures of the read-only copies that are registered */
+  readonly replicas: readonly ReplicaUsage[];
+  /** This subject could not be judged: a finding about it that is open stays open. */
+  unsure(subject: Subject): void;
+}
+
+export interface Subject {
+  readonly schema: string;
+  readonly table: string;
+  readonly index: string | null;
+}
+
+/** A whole database, as read in one pass. Our own schema is not part of it. */
+export interface DatabaseFigures {
+  readonly sizeBytes: number;
+  /** since when usage is counted; null when the counters were never reset (then: since the database was made) */
+  readonly countersSince: Date | null;
+  /** standbys that stream from this server now, registered or not */
+  readonly standbys: number;
+  readonly tables: readonly MeasuredTable[];
+}
+
+/** Attributes as in pg_attribute, with their statistics: what a row's size is modelled from. */
+export interface ColumnFigures {
+  readonly number: number;
+  readonly name: string;
+  readonly typeOid: number;
+  /** attlen: -1 when it varies */
+  readonly length: number;
+  readonly align: 1 | 2 | 4 | 8;
+  /** attstorage: p, m, x, e */
+  readonly storage: string;
+  /** bytes of a character(n) that is all ASCII; else null */
+  readonly padded: number | null;
+  readonly notNull: boolean;
+  readonly dropped: boolean;
+  /** a virtual generated column: takes no room */
+  readonly isVirtual: boolean;
+  readonly statistics: ColumnStatistics | null;
+}
+
+export interface ColumnStatistics {
+  readonly nullShare: number;
+  /** as stored, so 18 for a value that lives in the TOAST table */
+  readonly averageWidth: number;
+  /** as in pg_stats: negative is a share of the rows */
+  readonly distinct: number;
+  /** most common values: how many, and their share of all rows together; only for indexed columns */
+  readonly common: { readonly count: number; readonly share: number } | null;
+}
+
+export type TableKind = 'TABLE' | 'MATERIALIZED_VIEW' | 'PARTITIONED';
+
+export interface MeasuredTable {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: TableKind;
+  /** of the partitioned table that this one is a part of */
+  readonly parentOid: number | null;
+  /** somebody holds or awaits ACCESS EXCLUSIVE: the sizes are those of the last VACUUM or ANALYZE */
+  readonly locked: boolean;
+  readonly liveRows: number;
+  readonly deadRows: number;
+  readonly totalBytes: number;
+  /** all forks, without TOAST and indexes */
+  readonly heapBytes: number;
+  readonly toastBytes: number;
+  readonly indexBytes: number;
+  readonly pages: HeapPages;
+  readonly toast: ToastFigures | null;
+  readonly fillfactor: number;
+  readonly autovacuum: boolean;
+  readonly lastVacuumAt: string | null;
+  readonly lastAnalyzeAt: string | null;
+  /** rows inserted, updated and deleted since the last ANALYZE */
+  readonly changesSinceAnalyze: number;
+  /** the cumulative counters were lost (crash, reset): dead rows and changes are not known */
+  readonly countersLost: boolean;
+  /** this role may read the rows, and with them their statistics */
+  readonly readable: boolean;
+  readonly columns: readonly ColumnFigures[];
+  readonly bloat: Bloat;
+  readonly indexes: readonly MeasuredIndex[];
+}
+
+export interface HeapPages {
+  /** of the main fork now */
+  readonly count: number;
+  /** when VACUUM or ANALYZE last looked */
+  readonly counted: number;
+  /** rows then; -1 when never */
+  readonly rows: number;
+}
+
+export interface ToastFigures {
+  readonly oid: number;
+  readonly pages: HeapPages;
+  readonly liveChunks: number;
+  readonly deadChunks: number;
+  readonly countersLost: boolean;
+}
+
+export interface IndexKey {
+  /** null: an expression */
+  readonly column: string | null;
+  readonly operatorClass: number;
+  readonly collation: number;
+  /** DESC and NULLS FIRST bits */
+  readonly options: number;
+  /** as stored in the index */
+  readonly stored: ColumnFigures;
+}
+
+export interface MeasuredIndex {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly method: string;
+  /** null while its table is locked */
+  readonly definition: string | null;
+  readonly sizeBytes: number;
+  readonly locked: boolean;
+  readonly pages: HeapPages;
+  readonly fillfactor: number;
+  /** equal keys share one entry (B-tree since PostgreSQL 13, where the types allow it) */
+  readonly deduplicates: boolean;
+  readonly scans: number;
+  readonly lastScanAt: string | null;
+  readonly isUnique: boolean;
+  readonly isPrimary: boolean;
+  readonly isValid: boolean;
+  readonly keys: readonly IndexKey[];
+  /** INCLUDE columns, in order */
+  readonly included: readonly IndexKey[];
+  readonly expressions: string | null;
+  readonly predicate: string | null;
+  readonly nullsNotDistinct: boolean;
+  readonly immediate: boolean;
+  /** why it may not go, whatever its use; empty when it may */
+  readonly duties: readonly IndexDuty[];
+  readonly bloat: Bloat;
+}
+
+export type IndexDuty =
+  | 'PRIMARY_KEY'
+  | 'CONSTRAINT'
+  | 'FOREIGN_KEY_TARGET'
+  | 'REPLICA_IDENTITY'
+  | 'CLUSTERED'
+  | 'STATISTICS'
+  | 'PARTITION';
+
+export interface ReplicaUsage {
+  readonly name: string;
+  /** why it could not be asked; null when it was */
+  readonly unreachable: string | null;
+  readonly countersSince: Date | null;
+  /** by the index's OID, which is the same on every physical copy */
+  readonly scans: ReadonlyMap<number, number>;
+}
+
+const MEBIBYTE = 1024 * 1024;
+
+/** How loud to be about so many bytes: a gigabyte, or a tenth of the database, deserves a warning. */
+export function severityOfBytes(bytes: number, databaseBytes: number): Severity {
+  if (bytes >= 1024 * MEBIBYTE || (bytes >= 64 * MEBIBYTE && bytes >= databaseBytes / 10)) return 'WARNING';
+  return bytes >= 16 * MEBIBYTE ? 'NOTICE' : 'INFO';
+}
+
+export function bytesInWords(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(4, Math.floor(Math.log2(Math.max(bytes, 1)) / 10));
+  const value = bytes / 1024 ** power;
+  return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power] ?? ''}`;
+}
+
+export const percent = (share: number) => `${Math.round(share * 100)} %`;

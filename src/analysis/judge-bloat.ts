@@ -1,0 +1,144 @@
+import type { Bloat } from '../domain/finding.ts';
+import { bytesInWords, type MeasuredTable, percent } from './define-analysis.ts';
+import type { Unknown } from './estimate-heap.ts';
+import type { HorizonHolder } from './read-horizon.ts';
+
+/** Under this no percentage means anything: a table of one row in a page of 8 kB is no fault. */
+export const SMALLEST_WASTE = 256 * 1024;
+/** New pages come and go in every table that is written to; a rewrite pays from here on. */
+const TABLE_SHARE = 0.3;
+/** Random inserts leave a B-tree two thirds full for good. */
+const INDEX_SHARE = 0.4;
+const VACUUM_SHARE = 0.2;
+/** A snapshot that is younger than this is at work, not forgotten. */
+const FORGOTTEN_MS = 60_000;
+
+type Cause = Bloat['causes'][number];
+
+export interface Waste {
+  readonly sizeBytes: number;
+  readonly neededBytes: number;
+  /** of rows that are deleted and not yet vacuumed; part of what is not needed */
+  readonly deadBytes: number;
+  readonly method: 'STATISTICS' | 'SCAN';
+  readonly causes: readonly Cause[];
+}
+
+export const unknownBloat = (why: Unknown, more: readonly Cause[] = []): Bloat => ({
+  verdict: 'UNKNOWN',
+  wastedBytes: null,
+  ratio: null,
+  method: 'NONE',
+  causes: [{ code: why.code, detail: why.detail, pid: null }, ...more],
+  advice: why.advice,
+});
+
+/** Dead rows are VACUUM's work and their room is used again; only what stays free after it is a reason to rewrite. */
+export function judgeTable(
+  waste: Waste,
+  table: VacuumFacts,
+  holders: readonly HorizonHolder[],
+  now: Date,
+): Bloat {
+  const figures = figuresOf(waste);
+  const { wastedBytes, ratio } = figures;
+  const deadBytes = Math.min(waste.deadBytes, wastedBytes);
+  const causes = [
+    ...waste.causes,
+    ...deadCauses(deadBytes, table, holders, now),
+    ...freeCauses(wastedBytes - deadBytes),
+  ];
+  if (wastedBytes < SMALLEST_WASTE || ratio < VACUUM_SHARE)
+    return { ...figures, verdict: 'HEALTHY', causes, advice: HEALTHY_ADVICE };
+  if (deadBytes >= wastedBytes / 2)
+    return { ...figures, verdict: 'NEEDS_VACUUM', causes, advice: vacuumAdvice(causes) };
+  if (ratio < TABLE_SHARE) return { ...figures, verdict: 'HEALTHY', causes, advice: HEALTHY_ADVICE };
+  return { ...figures, verdict: 'NEEDS_REWRITE', causes, advice: rewriteAdvice(wastedBytes, ratio) };
+}
+
+export function judgeIndex(waste: Waste): Bloat {
+  const figures = figuresOf(waste);
+  const { wastedBytes, ratio } = figures;
+  const deadBytes = Math.min(waste.deadBytes, wastedBytes);
+  if (wastedBytes < SMALLEST_WASTE || ratio < INDEX_SHARE) {
+    return { ...figures, verdict: 'HEALTHY', causes: waste.causes, advice: 'Nothing to do.' };
+  }
+  if (deadBytes >= wastedBytes / 2) {
+    const causes = [
+      ...waste.causes,
+      { code: 'DEAD_ROWS', detail: 'Its table has dead rows that VACUUM has not removed.', pid: null },
+    ];
+    return {
+      ...figures,
+      verdict: 'NEEDS_VACUUM',
+      causes,
+      advice: 'VACUUM the table first; then look again.',
+    };
+  }
+  const causes = [...waste.causes, ...freeCauses(wastedBytes)];
+  const advice = `REINDEX CONCURRENTLY (planReindex) would give back about ${bytesInWords(wastedBytes)}.`;
+  return { ...figures, verdict: 'NEEDS_REWRITE', causes, advice };
+}
+
+function figuresOf(
+  waste: Waste,
+): Pick<Bloat, 'wastedBytes' | 'ratio' | 'method'> & { wastedBytes: number; ratio: number } {
+  const wastedBytes = Math.max(Math.round(waste.sizeBytes - waste.neededBytes), 0);
+  return {
+    wastedBytes,
+    ratio: waste.sizeBytes === 0 ? 0 : wastedBytes / waste.sizeBytes,
+    method: waste.method,
+  };
+}
+
+export type VacuumFacts = Pick<MeasuredTable, 'deadRows' | 'autovacuum' | 'lastVacuumAt'>;
+
+function deadCauses(
+  deadBytes: number,
+  table: VacuumFacts,
+  holders: readonly HorizonHolder[],
+  now: Date,
+): Cause[] {
+  if (deadBytes < SMALLEST_WASTE / 4) return [];
+  const detail = `${table.deadRows} dead rows (about ${bytesInWords(deadBytes)}) wait for VACUUM, which makes their room usable again.`;
+  const held = holders.filter((holder) => holdsBack(holder, table.lastVacuumAt, now));
+  return [
+    { code: 'DEAD_ROWS', detail, pid: null },
+    ...(table.autovacuum
+      ? []
+      : [{ code: 'AUTOVACUUM_OFF', detail: 'autovacuum_enabled is off for this table.', pid: null }]),
+    ...held.slice(0, 3).map(({ code, detail, pid }) => ({ code, detail, pid })),
+  ];
+}
+
+/** Older than a VACUUM that has left dead rows behind, or old by any measure. */
+function holdsBack(holder: HorizonHolder, lastVacuumAt: string | null, now: Date): boolean {
+  if (holder.since === null) return holder.transactions > 0;
+  return (
+    now.getTime() - holder.since.getTime() > FORGOTTEN_MS ||
+    (lastVacuumAt !== null && holder.since < new Date(lastVacuumAt))
+  );
+}
+
+const freeCauses = (bytes: number): Cause[] =>
+  bytes < SMALLEST_WASTE / 4
+    ? []
+    : [
+        {
+          code: 'FREE_SPACE',
+          detail: `About ${bytesInWords(bytes)} lie free: usable for new rows, not given back to the disk.`,
+          pid: null,
+        },
+      ];
+
+const HEALTHY_ADVICE = 'Nothing to do: free space within the table is used by new rows.';
+
+const vacuumAdvice = (causes: readonly Cause[]) =>
+  causes.some((cause) => HOLDING.has(cause.code))
+    ? 'End what holds VACUUM back (see causes), then VACUUM (planReorganization with method VACUUM). A rewrite would not help.'
+    : 'VACUUM (planReorganization with method VACUUM) makes the room usable again. A rewrite is not the answer yet.';
+
+const HOLDING = new Set(['OLD_SNAPSHOT', 'PREPARED_TRANSACTION', 'REPLICATION_SLOT', 'STANDBY_FEEDBACK']);
+
+const rewriteAdvice = (bytes: number, ratio: number) =>
+  `New rows will use the free space. Only if the table will not grow again by that much, a rewrite (planReorganization) would give back about ${bytesInWords(bytes)}, ${percent(ratio)} of it.`;

@@ -1,0 +1,231 @@
+import type { Session } from '../target/session.ts';
+import { sql, type Sql } from '../target/sql.ts';
+import { inScope, readCatalog, readUnlocked, type Scope } from './catalog-query.ts';
+import type {
+  ColumnFigures,
+  ColumnStatistics,
+  IndexDuty,
+  IndexKey,
+  MeasuredIndex,
+} from './define-analysis.ts';
+import { columnAsJson, columnFigures, columnStatistics, type RawColumn } from './read-columns.ts';
+import { isOff, optionOf } from './read-tables.ts';
+
+export type IndexRow = Omit<MeasuredIndex, 'bloat'>;
+
+/** All indexes by the OID of their table; columns gives the statistics of plain key columns. */
+export async function readIndexes(
+  session: Session,
+  scope: Scope | null,
+  columns: ReadonlyMap<number, readonly ColumnFigures[]>,
+): Promise<Map<number, IndexRow[]>> {
+  const rows = await readUnlocked<RawIndex>(session, (locked) =>
+    indexesQuery(session.serverVersion, locked, scope),
+  );
+  const expressions = rows.some((row) => row.has_expressions)
+    ? await readExpressions(session, scope)
+    : new Map();
+  const sharing = await readSharingRules(session);
+  const byTable = Map.groupBy(rows, (row) => row.table_oid);
+  return new Map(
+    [...byTable].map(([oid, list]) => [
+      oid,
+      list.map((row) => indexRow(row, columns.get(oid) ?? [], expressions, sharing)),
+    ]),
+  );
+}
+
+const indexesQuery = (version: number, locked: Sql, scope: Scope | null) => sql`
+  WITH locked AS MATERIALIZED (${locked}), duties AS MATERIALIZED (
+    SELECT k.conindid AS oid, pg_catalog.bool_or(k.contype IN ('p', 'u', 'x')) AS own, pg_catalog.bool_or(k.contype = 'f') AS target
+      FROM pg_catalog.pg_constraint k WHERE k.conindid <> 0 GROUP BY k.conindid
+  )
+  SELECT i.indexrelid AS oid, i.indrelid AS table_oid, xn.nspname AS schema, x.relname AS name, m.amname AS method,
+         i.indexrelid IN (SELECT relation FROM locked) AS locked,
+         CASE WHEN i.indrelid IN (SELECT relation FROM locked) THEN NULL
+              ELSE pg_catalog.pg_get_indexdef(i.indexrelid) END AS definition,
+         CASE WHEN i.indrelid IN (SELECT relation FROM locked) THEN NULL
+              WHEN i.indexprs IS NOT NULL THEN pg_catalog.pg_get_expr(i.indexprs, i.indrelid) END AS expressions,
+         CASE WHEN i.indrelid IN (SELECT relation FROM locked) THEN NULL
+              WHEN i.indpred IS NOT NULL THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END AS predicate,
+         CASE WHEN i.indexrelid IN (SELECT relation FROM locked) THEN NULL
+              ELSE pg_catalog.pg_relation_size(i.indexrelid) END::float8 AS bytes,
+         pg_catalog.current_setting('block_size')::float8 AS block, x.relpages::float8, x.reltuples::float8,
+         pg_catalog.array_to_string(x.reloptions, ',') AS options,
+         pg_catalog.pg_stat_get_numscans(i.indexrelid)::float8 AS scans,
+         ${version >= 160_000 ? sql`pg_catalog.pg_stat_get_lastscan(i.indexrelid)` : sql`NULL::timestamptz`} AS last_scan,
+         i.indisunique, i.indisprimary, i.indisvalid AND i.indisready AS valid, i.indimmediate, i.indisreplident, i.indisclustered,
+         ${version >= 150_000 ? sql`i.indnullsnotdistinct` : sql`false`} AS nulls_not_distinct,
+         x.relispartition, coalesce(u.own, false) AS own, coalesce(u.target, false) AS target, i.indnkeyatts AS key_count,
+         i.indexprs IS NOT NULL AS has_expressions,
+         (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+                   i.indkey[a.attnum - 1], i.indclass[a.attnum - 1]::int8, i.indcollation[a.attnum - 1]::int8, i.indoption[a.attnum - 1],
+                   a.attstattarget >= 0, a.attname, a.atttypid::int8, a.attlen, a.attalign, a.attstorage, a.atttypmod) ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid) AS keys
+    FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_class c ON c.oid = i.indrelid AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+    JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+    JOIN pg_catalog.pg_am m ON m.oid = x.relam
+    LEFT JOIN duties u ON u.oid = i.indexrelid
+   WHERE ${inScope(scope)}
+   ORDER BY x.relname`;
+
+interface RawIndex {
+  oid: number;
+  table_oid: number;
+  schema: string;
+  name: string;
+  method: string;
+  locked: boolean;
+  definition: string | null;
+  expressions: string | null;
+  predicate: string | null;
+  bytes: number | null;
+  block: number;
+  relpages: number;
+  reltuples: number;
+  options: string | null;
+  scans: number;
+  last_scan: Date | null;
+  indisunique: boolean;
+  indisprimary: boolean;
+  valid: boolean;
+  indimmediate: boolean;
+  indisreplident: boolean;
+  indisclustered: boolean;
+  nulls_not_distinct: boolean;
+  relispartition: boolean;
+  own: boolean;
+  target: boolean;
+  key_count: number;
+  has_expressions: boolean;
+  keys: RawKey[];
+}
+
+type RawKey = [
+  column: number,
+  operatorClass: number | null,
+  collation: number | null,
+  options: number | null,
+  ownStatistics: boolean | null,
+  name: string,
+  typeOid: number,
+  length: number,
+  align: string,
+  storage: string,
+  modifier: number,
+];
+
+type Expressions = ReadonlyMap<string, ColumnStatistics>;
+
+/** ANALYZE keeps the statistics of an expression under the index's name. */
+async function readExpressions(session: Session, scope: Scope | null): Promise<Expressions> {
+  const rows = await readCatalog<{ key: string; statistics: RawColumn }>(
+    session,
+    sql`SELECT i.indexrelid || '/' || a.attnum AS key, ${columnAsJson(sql`s`, sql`true`)} AS statistics
+          FROM pg_catalog.pg_index i
+          JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = x.oid
+          JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = x.relname AND s.attname = a.attname
+         WHERE i.indexprs IS NOT NULL AND ${inScope(scope)}`,
+  );
+  return new Map(
+    rows.flatMap((row) => {
+      const statistics = columnStatistics(row.statistics);
+      return statistics ? [[row.key, statistics] as const] : [];
+    }),
+  );
+}
+
+interface SharingRules {
+  readonly operatorClasses: ReadonlySet<number>;
+  readonly looseCollations: ReadonlySet<number>;
+}
+
+/** Where equal means identical, so that a B-tree may keep a key once: by the operator class, unless the collation is loose. */
+async function readSharingRules(session: Session): Promise<SharingRules> {
+  const [row] = await readCatalog<{ classes: number[] | null; loose: number[] | null }>(
+    session,
+    sql`SELECT (SELECT pg_catalog.array_agg(o.oid::int8::float8) FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_amproc p
+                    ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4
+                  JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree') AS classes,
+               (SELECT pg_catalog.array_agg(k.oid::int8::float8) FROM pg_catalog.pg_collation k WHERE NOT k.collisdeterministic) AS loose`,
+  );
+  return { operatorClasses: new Set(row?.classes ?? []), looseCollations: new Set(row?.loose ?? []) };
+}
+
+function indexRow(
+  row: RawIndex,
+  columns: readonly ColumnFigures[],
+  expressions: Expressions,
+  sharing: SharingRules,
+): IndexRow {
+  const keys = row.keys.map((key, i) => indexKey(key, columns, expressions.get(`${row.oid}/${i + 1}`)));
+  return {
+    oid: row.oid,
+    schema: row.schema,
+    name: row.name,
+    method: row.method,
+    definition: row.definition,
+    sizeBytes: row.bytes ?? row.relpages * row.block,
+    locked: row.locked || row.definition === null,
+    pages: { count: (row.bytes ?? 0) / row.block, counted: row.relpages, rows: row.reltuples },
+    fillfactor: Number(optionOf(row.options, 'fillfactor') ?? 90),
+    deduplicates: deduplicates(row, sharing),
+    scans: row.scans,
+    lastScanAt: row.last_scan?.toISOString() ?? null,
+    isUnique: row.indisunique,
+    isPrimary: row.indisprimary,
+    isValid: row.valid,
+    keys: keys.slice(0, row.key_count),
+    included: keys.slice(row.key_count),
+    expressions: row.expressions,
+    predicate: row.predicate,
+    nullsNotDistinct: row.nulls_not_distinct,
+    immediate: row.indimmediate,
+    duties: dutiesOf(row),
+  };
+}
+
+function indexKey(raw: RawKey, columns: readonly ColumnFigures[], ofExpression?: ColumnStatistics): IndexKey {
+  const [attribute, operatorClass, collation, options, , name, typeOid, length, align, storage, modifier] =
+    raw;
+  const column = attribute === 0 ? undefined : columns.find((c) => c.number === attribute);
+  const stored = columnFigures([
+    attribute, name, typeOid, length, align, storage, modifier, column?.notNull ?? false, false, false,
+    null, null, null, null, null,
+  ]); // prettier-ignore
+  return {
+    column: column?.name ?? null,
+    operatorClass: operatorClass ?? 0,
+    collation: collation ?? 0,
+    options: options ?? 0,
+    stored: { ...stored, statistics: column ? column.statistics : (ofExpression ?? null) },
+  };
+}
+
+const deduplicates = (row: RawIndex, sharing: SharingRules) =>
+  row.method === 'btree' &&
+  row.keys.length === row.key_count &&
+  !isOff(optionOf(row.options, 'deduplicate_items')) &&
+  row.keys.every(
+    ([, operatorClass, collation]) =>
+      sharing.operatorClasses.has(operatorClass ?? 0) && !sharing.looseCollations.has(collation ?? 0),
+  );
+
+function dutiesOf(row: RawIndex): IndexDuty[] {
+  const duties: [IndexDuty, boolean][] = [
+    ['PRIMARY_KEY', row.indisprimary],
+    ['CONSTRAINT', row.own && !row.indisprimary],
+    ['FOREIGN_KEY_TARGET', row.target],
+    ['REPLICA_IDENTITY', row.indisreplident],
+    ['CLUSTERED', row.indisclustered],
+    ['STATISTICS', row.keys.some(([, , , , ownStatistics]) => ownStatistics === true)],
+    ['PARTITION', row.relispartition],
+  ];
+  return duties.filter(([, holds]) => holds).map(([duty]) => duty);
+}
