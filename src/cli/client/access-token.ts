@@ -35,11 +35,7 @@ export function tokenSource(baseUrl: string, credentials: Credentials, now: () =
   };
 }
 
-/** Every scope is asked for; the issuer gives those that the client may have. */
-const SCOPE = ['read', 'plan', 'execute', 'approve', 'admin', 'audit']
-  .map((name) => `declutter:${name}`)
-  .join(' ');
-
+/** No scope is named: an issuer then gives all that the client may have. */
 async function requestToken(
   url: string,
   client: { readonly clientId: string; readonly clientSecret: string },
@@ -48,7 +44,7 @@ async function requestToken(
   const response = await fetch(url, {
     method: 'POST',
     headers: { authorization: `Basic ${Buffer.from(login).toString('base64')}` },
-    body: new URLSearchParams({ grant_type: 'client_credentials', scope: SCOPE }),
+    body: new URLSearchParams({ grant_type: 'client_credentials' }),
     redirect: 'error',
     signal: AbortSignal.timeout(10_000),
   }).catch((cause: unknown) => {

@@ -1,0 +1,108 @@
+import { bloatOverview } from '../cli/client/bloat-command.ts';
+import { bytes, count, milliseconds, percent } from '../cli/client/format.ts';
+import { AnalyzeDatabaseDocument, type TableLineFragment } from '../cli/client/generated/api.ts';
+import { table } from '../cli/client/table.ts';
+import type { Stage } from './stage.ts';
+import { type QueryTime, timeQueries } from './typical-queries.ts';
+
+/** The shop at one time: its tables by the API, and how long its queries take. */
+export interface Picture {
+  readonly tables: readonly TableLineFragment[];
+  readonly queries: readonly QueryTime[];
+}
+
+/** @param now is the same for both pictures that are compared. */
+export async function takePicture(stage: Stage, now: string): Promise<Picture> {
+  await stage.as.operator.request(AnalyzeDatabaseDocument, { name: stage.database, exact: false });
+  const { tables } = await bloatOverview(stage.as.viewer, stage.database, {
+    schema: 'public',
+    order: 'NAME',
+    limit: 100,
+  });
+  return { tables, queries: await timeQueries(stage.shop, now) };
+}
+
+/** Prints both pictures side by side. */
+export function compare(stage: Stage, before: Picture, after: Picture): void {
+  const pairs = before.tables.flatMap((was) => {
+    const is = after.tables.find((line) => line.name === was.name);
+    return is ? [[was, is] as const] : [];
+  });
+  stage.print('');
+  stage.print(table(SIZE_COLUMNS, [...pairs.map(sizeCells), totalCells(pairs)]).replace(/^/gm, '  '));
+  stage.print('');
+  stage.print(
+    table(
+      TIME_COLUMNS,
+      before.queries.map((query, i) => timeCells(query, after.queries[i])),
+    ).replace(/^/gm, '  '),
+  );
+  stage.print('');
+  for (const [i, query] of before.queries.entries()) {
+    stage.checks.holds(`"${query.name}" gives the same answer`, query.sum === after.queries[i]?.sum);
+  }
+  const indexes = (side: 0 | 1) => pairs.reduce((sum, pair) => sum + pair[side].indexBytes, 0);
+  stage.checks.holds(
+    `indexes take less room: ${bytes(indexes(0))} → ${bytes(indexes(1))}`,
+    indexes(1) < indexes(0),
+  );
+}
+
+type Pair = readonly [TableLineFragment, TableLineFragment];
+
+const SIZE_COLUMNS = [
+  { title: 'table' },
+  { title: 'rows before', right: true },
+  { title: 'after', right: true },
+  { title: 'table before', right: true },
+  { title: 'after', right: true },
+  { title: 'free in it', right: true },
+  { title: 'indexes before', right: true },
+  { title: 'after', right: true },
+];
+
+const heap = (line: TableLineFragment) => line.heapBytes + line.toastBytes;
+
+const sizeCells = ([was, is]: Pair) => [
+  was.name,
+  count(was.liveRows),
+  count(is.liveRows),
+  bytes(heap(was)),
+  bytes(heap(is)),
+  bytes(is.bloat.wastedBytes),
+  bytes(was.indexBytes),
+  bytes(is.indexBytes),
+];
+
+function totalCells(pairs: readonly Pair[]): string[] {
+  const sum = (side: 0 | 1, of: (line: TableLineFragment) => number) =>
+    pairs.reduce((all, pair) => all + of(pair[side]), 0);
+  const rows = (line: TableLineFragment) => line.liveRows;
+  const indexes = (line: TableLineFragment) => line.indexBytes;
+  return [
+    'in all',
+    count(sum(0, rows)),
+    count(sum(1, rows)),
+    bytes(sum(0, heap)),
+    bytes(sum(1, heap)),
+    bytes(sum(1, (line) => line.bloat.wastedBytes ?? 0)),
+    bytes(sum(0, indexes)),
+    bytes(sum(1, indexes)),
+  ];
+}
+
+const TIME_COLUMNS = [
+  { title: 'query (median)' },
+  { title: 'before', right: true },
+  { title: 'after', right: true },
+  { title: 'change', right: true },
+];
+
+const timeCells = (was: QueryTime, is: QueryTime | undefined) => [
+  was.name,
+  milliseconds(was.ms),
+  is ? milliseconds(is.ms) : '?',
+  is ? signed(is.ms / was.ms - 1) : '?',
+];
+
+const signed = (share: number) => `${share > 0 ? '+' : share < 0 ? '−' : ''}${percent(Math.abs(share))}`;

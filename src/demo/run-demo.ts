@@ -1,0 +1,70 @@
+import { apiClient } from '../cli/client/api-client.ts';
+import type { Credentials } from '../cli/client/access-token.ts';
+import { duration } from '../cli/client/format.ts';
+import { archiveCarts } from './archive-carts.ts';
+import { archiveEvents, restoreSample } from './archive-events.ts';
+import { makeChecks } from './checks.ts';
+import { compare, takePicture } from './compare.ts';
+import { openShop, type ShopLogin } from './fill-shop.ts';
+import { lookAround } from './look-around.ts';
+import { purgeSessions } from './purge-sessions.ts';
+import { reorganise } from './reorganise.ts';
+import type { Stage } from './stage.ts';
+
+export type Person = keyof Stage['as'];
+
+export interface DemoSetting {
+  /** Where the API is. */
+  readonly url: string;
+  readonly credentials: (person: Person) => Credentials;
+  /** A shop that fillShop has made. */
+  readonly shop: ShopLogin;
+  readonly print: (line: string) => void;
+}
+
+/** Plays the main job on the shop through the public API, checking every figure. true when all of them held. */
+export async function runDemo({ url, credentials, shop: login, print }: DemoSetting): Promise<boolean> {
+  const started = performance.now();
+  const as = (person: Person) => apiClient({ url, credentials: credentials(person) });
+  const shop = await openShop(login);
+  const checks = makeChecks(print);
+  try {
+    const people = {
+      admin: as('admin'),
+      operator: as('operator'),
+      approver: as('approver'),
+      viewer: as('viewer'),
+    };
+    await play({ as: people, shop, checks, print, database: login.database }, login);
+  } finally {
+    await shop.close();
+  }
+  const wrong = checks.wrong();
+  const seconds = duration((performance.now() - started) / 1000);
+  if (wrong.length === 0) print(`\nAll ${checks.made()} checks held, in ${seconds}.`);
+  else
+    print(
+      `\n${wrong.length} of ${checks.made()} checks failed:\n${wrong.map((line) => `  ✗ ${line}`).join('\n')}`,
+    );
+  return wrong.length === 0;
+}
+
+async function play(stage: Stage, login: ShopLogin): Promise<void> {
+  const now = new Date().toISOString();
+  const chapter = (title: string) => stage.print(`\n${title}\n`);
+  chapter('1. What clutters the shop?');
+  const findings = await lookAround(stage, login);
+  const before = await takePicture(stage, now);
+  chapter('2. Archive events of more than a year ago to files');
+  const events = await archiveEvents(stage);
+  chapter('3. Purge expired sessions: production, so somebody else must agree');
+  await purgeSessions(stage);
+  chapter('4. Archive abandoned carts to a table');
+  await archiveCarts(stage);
+  chapter('5. Free the dead rows, refresh statistics, rebuild bloated indexes');
+  await reorganise(stage, findings);
+  chapter('6. Bring a month of events back from the archive');
+  await restoreSample(stage, events);
+  chapter('7. Before and after');
+  compare(stage, before, await takePicture(stage, now));
+}

@@ -1,0 +1,57 @@
+import type { Session } from '../target/session.ts';
+import { type Sql, sql } from '../target/sql.ts';
+
+export interface QueryTime {
+  readonly name: string;
+  /** The median of several. */
+  readonly ms: number;
+  /** Of the answer. */
+  readonly sum: string;
+}
+
+/** What the shop's application asks all day long. Tidying up may change none of the answers. */
+const typicalQueries = (now: string): Readonly<Record<string, Sql>> => ({
+  'is this customer signed in': sql`
+    SELECT id, expires_at FROM public.sessions WHERE expires_at > ${now}::timestamptz AND customer_id = 4711`,
+  'sessions by device': sql`
+    SELECT user_agent, count(*) FROM public.sessions WHERE expires_at > ${now}::timestamptz GROUP BY 1 ORDER BY 1`,
+  'last seen customers': sql`
+    SELECT customer_id, last_seen_at FROM public.sessions ORDER BY last_seen_at DESC, id LIMIT 50`,
+  'events of a quarter by kind': sql`
+    SELECT kind, count(*) FROM public.events
+     WHERE occurred_at > ${now}::timestamptz - interval '90 days' GROUP BY 1 ORDER BY 1`,
+  'slowest pages of a year': sql`
+    SELECT payload->>'path' AS path, avg((payload->>'ms')::integer) AS ms FROM public.events
+     WHERE occurred_at > ${now}::timestamptz - interval '360 days' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10`,
+  'open carts of this month': sql`
+    SELECT customer_id, items FROM public.carts
+     WHERE state = 'open' AND updated_at > ${now}::timestamptz - interval '30 days' ORDER BY id`,
+  'unread notifications': sql`
+    SELECT customer_id, count(*) FROM public.notifications WHERE read_at IS NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20`,
+  'orders of a customer': sql`
+    SELECT o.id, o.total, count(*) FROM public.orders o JOIN public.order_lines l ON l.order_id = o.id
+     WHERE o.customer_id = 4711 GROUP BY 1, 2 ORDER BY 1`,
+});
+
+const TIMES = 7;
+
+/** @param now is an instant as text, the same before and after, so that the answers can be compared. */
+export async function timeQueries(shop: Session, now: string): Promise<QueryTime[]> {
+  const times: QueryTime[] = [];
+  for (const [name, query] of Object.entries(typicalQueries(now)))
+    times.push(await timeQuery(shop, name, query));
+  return times;
+}
+
+async function timeQuery(shop: Session, name: string, query: Sql): Promise<QueryTime> {
+  const { sum } = await shop.one<{ sum: string }>(
+    sql`SELECT coalesce(md5(string_agg(answer::text, ';')), 'nothing') AS sum FROM (${query}) AS answer`,
+  );
+  const taken: number[] = [];
+  for (let i = 0; i < TIMES; i += 1) {
+    const start = performance.now();
+    await shop.query(query);
+    taken.push(performance.now() - start);
+  }
+  return { name, sum, ms: taken.sort((a, b) => a - b)[Math.floor(TIMES / 2)] ?? 0 };
+}
