@@ -1,0 +1,69 @@
+import type { Permission } from '../security/permissions.ts';
+
+/** What each root field asks for. A field that is missing here cannot be served: the guard refuses to be built. */
+export const ACCESS: Readonly<
+  Record<'Query' | 'Mutation' | 'Subscription', Readonly<Record<string, Permission>>>
+> = {
+  Query: {
+    viewer: 'read',
+    databases: 'read',
+    database: 'read',
+    table: 'read',
+    findings: 'read',
+    plan: 'read',
+    plans: 'read',
+    run: 'read',
+    runs: 'read',
+    waitForRun: 'read',
+    archive: 'read',
+    archives: 'read',
+    holds: 'read',
+    auditEvents: 'audit',
+    maintenanceStop: 'read',
+  },
+  Mutation: {
+    registerDatabase: 'admin',
+    updateDatabase: 'admin',
+    removeDatabase: 'admin',
+    checkDatabase: 'admin',
+    analyzeDatabase: 'plan',
+    suppressFinding: 'plan',
+    unsuppressFinding: 'plan',
+    planPurge: 'plan',
+    planArchive: 'plan',
+    planReorganization: 'plan',
+    planReindex: 'plan',
+    planRestore: 'plan',
+    approvePlan: 'approve',
+    rejectPlan: 'approve',
+    startRun: 'execute',
+    pauseRun: 'execute',
+    resumeRun: 'execute',
+    cancelRun: 'execute',
+    retryRun: 'execute',
+    updateThrottle: 'execute',
+    verifyArchive: 'execute',
+    placeHold: 'admin',
+    releaseHold: 'admin',
+    setMaintenanceStop: 'admin',
+  },
+  Subscription: { runEvents: 'read' },
+};
+
+/** Nested fields that ask for more than their parents; with exact: only when that argument is true. */
+export const NESTED_ACCESS: Readonly<
+  Record<string, { readonly permission: Permission; readonly when?: 'exact' }>
+> = {
+  'Plan.sample': { permission: 'plan' },
+  'Table.bloat': { permission: 'plan', when: 'exact' },
+  'Index.bloat': { permission: 'plan', when: 'exact' },
+};
+
+/** Mutations after which rows or protection may be gone: one in an operation, and with a rate limit of their own. */
+export const DESTRUCTIVE: ReadonlySet<string> = new Set([
+  'removeDatabase',
+  'startRun',
+  'resumeRun',
+  'retryRun',
+  'releaseHold',
+]);
