@@ -47,7 +47,7 @@ export default {
       comment:
         'compose is the only place where parts are put together: the graph of the parts can be read there.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/main\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/((main|command-line|compose)\\.ts$|compose/)' },
       to: { path: '^src/compose(\\.ts$|/)' },
     },
     {
@@ -159,6 +159,10 @@ export default {
     doNotFollow: { path: ['node_modules', '^src/store/client/', '^src/cli/client/generated/'] },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.mjs', '.json'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+      extensions: ['.ts', '.js', '.mjs', '.json'],
+    },
   },
 };
