@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import {
   getNullableType,
   GraphQLError,
@@ -7,8 +8,13 @@ import {
   isListType,
   type DocumentNode,
 } from 'graphql';
-import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity';
+import type * as complexity from 'graphql-query-complexity';
 import { DEFAULT_FIRST, MAX_FIRST } from '../store/page.ts';
+
+// Its ES module build imports a second copy of graphql, which knows none of our types.
+const { getComplexity } = createRequire(import.meta.url)('graphql-query-complexity') as typeof complexity;
+
+type ComplexityEstimator = complexity.ComplexityEstimator;
 
 /** More than this in one operation is refused, whatever is left of the points. */
 export const MAX_POINTS = 5_000;
