@@ -92,7 +92,7 @@ const VARIABLES = {
 type Values = { readonly [Name in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[Name]> };
 
 /** Variables that other parts of this package read under these names: passwords of targets, and what clients and tests use. */
-const NOT_OURS = /^DECLUTTER_(?:TARGET_\w+_PASSWORD|URL|TOKEN|CLIENT|BENCH_\w+|TEST_\w+)$/;
+const NOT_OURS = /^DECLUTTER_(?:TARGET_(?!HOST)\w+|URL|TOKEN|CLIENT_ID|CLIENT_SECRET|BENCH_\w+|TEST_\w+)$/;
 
 interface Problem {
   readonly variable: string;

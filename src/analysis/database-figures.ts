@@ -21,15 +21,23 @@ const SAMPLED_TABLES = 100;
 export interface ReadOptions {
   readonly scope: Scope | null;
   /** null: statistics only */
-  readonly exact: Budget | null;
+  readonly exact: ExactReading | null;
   readonly clock: Clock;
+}
+
+/** What to read with pgstattuple, and at what cost; the rest keeps its estimate. */
+export interface ExactReading {
+  readonly budget: Budget;
+  readonly what: 'ALL' | 'TABLE' | { readonly index: string };
 }
 
 /** All tables and indexes with sizes, rows, statistics and verdicts, in a handful of catalog queries. */
 export async function readDatabaseFigures(session: Session, options: ReadOptions): Promise<DatabaseFigures> {
   const facts = await readFacts(session, options);
-  const meter = options.exact === null ? null : await makeMeter(session, options.clock, options.exact);
-  const tables = meter === null ? facts.map(estimated) : await measured(facts, meter);
+  const tables =
+    options.exact === null
+      ? facts.map(estimated)
+      : await measured(session, facts, options.exact, options.clock);
   return { ...(await readDatabase(session)), tables: rolledUp(tables) };
 }
 
@@ -86,18 +94,42 @@ const estimated = ({ table, indexes, around }: Facts): MeasuredTable =>
   );
 
 /** What the estimate worries about comes first, then the largest: the budget may not last for all. */
-async function measured(facts: readonly Facts[], meter: Meter): Promise<MeasuredTable[]> {
+async function measured(
+  session: Session,
+  facts: readonly Facts[],
+  { budget, what }: ExactReading,
+  clock: Clock,
+): Promise<MeasuredTable[]> {
+  const meter = await makeMeter(session, clock, budget);
   const tables = facts.map((fact) => ({ fact, bloat: estimateTableBloat(fact.table, fact.around) }));
   tables.sort((a, b) => urgency(b) - urgency(a) || b.fact.table.heapBytes - a.fact.table.heapBytes);
   const result = new Map<number, MeasuredTable>();
-  for (const { fact } of tables) {
-    const bloat = await measureTableBloat(fact.table, fact.around, meter);
-    const indexes: MeasuredIndex[] = [];
-    for (const index of fact.indexes)
-      indexes.push({ ...index, bloat: await measureIndexBloat(index, fact.table, meter) });
-    result.set(fact.table.oid, assembled(fact.table, indexes, bloat));
+  for (const { fact, bloat } of tables) {
+    const own =
+      what === 'ALL' || what === 'TABLE' ? await measureTableBloat(fact.table, fact.around, meter) : bloat;
+    const indexes = await measuredIndexes(
+      fact,
+      meter,
+      (name) => what === 'ALL' || (what !== 'TABLE' && what.index === name),
+    );
+    result.set(fact.table.oid, assembled(fact.table, indexes, own));
   }
   return facts.flatMap((fact) => result.get(fact.table.oid) ?? []);
+}
+
+async function measuredIndexes(
+  { table, indexes }: Facts,
+  meter: Meter,
+  isWanted: (name: string) => boolean,
+): Promise<MeasuredIndex[]> {
+  const result: MeasuredIndex[] = [];
+  for (const index of indexes) {
+    const bloat = isWanted(index.name)
+      ? await measureIndexBloat(index, table, meter)
+      : estimateIndexBloat(index, table);
+    result.push({ ...index, bloat });
+  }
+  return result;
 }
 
 const urgency = ({ bloat }: { bloat: MeasuredTable['bloat'] }) => (bloat.verdict === 'HEALTHY' ? 0 : 1);

@@ -23,6 +23,8 @@ export interface AnalysisContext {
   /** for what is not loaded; read-only, with its time-outs. Each query is to be bounded in cost. */
   readonly session: Session;
   readonly now: Date;
+  /** time of our first snapshot of the database; null at the first */
+  readonly watchedSince: Date | null;
   /** usage figures of the read-only copies that are registered */
   readonly replicas: readonly ReplicaUsage[];
   /** This subject could not be judged: a finding about it that is open stays open. */

@@ -55,6 +55,7 @@ export async function fileExists(store: FileStore, location: string): Promise<bo
 
 /** Replaces a small file as a whole: the old one stays until the new one is durable. */
 export async function replaceFile(store: FileStore, location: string, text: string): Promise<void> {
+  await guarded(() => mkdir(path.dirname(path.join(store.root, location)), { recursive: true, mode: 0o700 }));
   const temporary = `${location}.${process.pid}.new`;
   const handle = await guarded(() => open(path.join(store.root, temporary), 'w', 0o600));
   try {

@@ -62,7 +62,7 @@ export async function verifyTable(session: Session, archive: ArchiveView, segmen
   const segment = segments[0];
   if (!holder || !segment) return summary([]);
   const { rows, hash } = await session.transaction(async () => {
-    await session.script('SET LOCAL statement_timeout = 3600000');
+    await session.script(session.longRead());
     return session.one<{ rows: string; hash: string }>(sql`
       SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
              coalesce(pg_catalog.sum(${rowHash(sql`kept`)}), 0)::pg_catalog.text AS hash

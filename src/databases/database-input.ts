@@ -1,4 +1,5 @@
 import { badInput } from '../errors.ts';
+import { checkIdentifier } from '../domain/identifier.ts';
 import type { Environment, TlsMode } from '../domain/words.ts';
 import type { Replica } from '../store/databases.ts';
 import { canonicalHost } from '../target/address.ts';
@@ -79,12 +80,5 @@ function checkPort(port: number): void {
 function checkPassword(password: string): void {
   if (password === '' || password.length > MAX_PASSWORD || password.includes('\0')) {
     throw badInput(`A password must have 1 to ${MAX_PASSWORD} characters.`);
-  }
-}
-
-/** PostgreSQL cuts a longer name silently, so that it would mean another. */
-export function checkIdentifier(what: string, name: string): void {
-  if (name.trim() === '' || name.includes('\0') || Buffer.byteLength(name) > 63) {
-    throw badInput(`The name of the ${what} must have 1 to 63 bytes, and not only white space.`);
   }
 }

@@ -43,12 +43,12 @@ export function makeDatabases(deps: DatabaseDeps) {
       return database === null ? null : viewOf(database);
     },
     register: (input: RegisterDatabaseInput, by: Principal) => register(deps, input, by),
-    update: (name: string, input: UpdateDatabaseInput, _by: Principal) => update(deps, name, input),
-    remove: async (name: string, _by: Principal): Promise<boolean> => {
+    update: (name: string, input: UpdateDatabaseInput) => update(deps, name, input),
+    remove: async (name: string): Promise<boolean> => {
       await deleteDatabase(deps.store, (await registered(deps, name)).id, name);
       return true;
     },
-    check: (name: string, _by: Principal) => check(deps, name),
+    check: (name: string) => check(deps, name),
   };
 }
 

@@ -30,12 +30,14 @@ const estimate: ComplexityEstimator = ({ type, field, args, childComplexity }) =
   if (!isCompositeType(getNamedType(field.type))) return 0;
   if (type.name.startsWith('__') || type.name.endsWith('Connection')) return childComplexity;
   const exact = args['exact'] === true ? EXACT_POINTS : 0;
-  return 1 + exact + lengthOf(field, args) * childComplexity;
+  const length = lengthOf(field, args);
+  return 1 + exact + (length === null ? childComplexity : length * (1 + childComplexity));
 };
 
-function lengthOf(field: Parameters<ComplexityEstimator>[0]['field'], args: Record<string, unknown>): number {
+/** null: no list */
+function lengthOf(field: Parameters<ComplexityEstimator>[0]['field'], args: Record<string, unknown>): number | null {
   if (field.args.some(({ name }) => name === 'first')) return checkedFirst(args['first']);
-  return isListType(getNullableType(field.type)) ? USUAL_LENGTH : 1;
+  return isListType(getNullableType(field.type)) ? USUAL_LENGTH : null;
 }
 
 function checkedFirst(first: unknown): number {

@@ -132,7 +132,7 @@ export class RowPicker {
       COPY (SELECT ctid FROM ONLY ${this.#table} WHERE ${this.#filter} ORDER BY ctid LIMIT ${integer(MAX_LISTED)}) TO STDOUT`);
     const places = new RowPlaces();
     await this.#session.transaction(async () => {
-      await this.#session.script(`${LONG_READ}; ${statement.settings}`);
+      await this.#session.script(`${this.#session.longRead()}; ${statement.settings}`);
       try {
         for await (const chunk of this.#session.copyOut(statement)) places.read(chunk as Buffer);
       } catch (error) {
@@ -146,9 +146,6 @@ export class RowPicker {
     return typedValue(this.#table.parts.map((part) => ('text' in part ? part.text : '')).join(''), 'text');
   }
 }
-
-/** Reading a whole table may take long; it holds no lock that anybody waits for. */
-const LONG_READ = 'SET LOCAL statement_timeout = 3600000';
 
 /** As many line pointers as fit into a block of the largest size (32 kB). */
 const MAX_LINES = 1_200;

@@ -1,5 +1,4 @@
 import { createHmac } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import pg from 'pg';
 import type { Log } from '../log.ts';
 import { prepareCluster, SUPERUSER } from './embedded-cluster.ts';
@@ -39,7 +38,6 @@ const MAKING = 4_207_002;
 
 /** Starts the server under that folder, or joins the one that another process has started. */
 export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded> {
-  await mkdir(dataDir, { recursive: true, mode: 0o711 });
   const secret = await secretOf(dataDir, 'postgres');
   const passwordOf = (role: string) => createHmac('sha256', secret).update(role).digest('base64url');
   const cluster = await prepareCluster(dataDir, passwordOf(SUPERUSER));

@@ -47,6 +47,27 @@ export async function migrate(url: string): Promise<string[]> {
   }
 }
 
+/**
+ * For processes that are not to change the store.
+ * @throws DeclutterError PRECONDITION_FAILED when a migration is missing, or the history is another one
+ */
+export async function requireMigrated(url: string): Promise<void> {
+  const migrations = await readMigrations();
+  const client = await connect(url);
+  try {
+    const { rows } = await client.query<{ found: boolean }>(
+      `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`,
+    );
+    const applied = rows[0]?.found === true ? await appliedChecksums(client) : new Map<string, string>();
+    const missing = pendingOf(migrations, applied).map((migration) => migration.name);
+    if (missing.length === 0) return;
+    const message = `The control store lacks ${missing.join(', ')}. Run "declutter migrate" first.`;
+    throw new DeclutterError('PRECONDITION_FAILED', message);
+  } finally {
+    await client.end();
+  }
+}
+
 async function readMigrations(): Promise<Migration[]> {
   const entries = await readdir(MIGRATIONS, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { PlanSpec } from '../domain/plan.ts';
-import { mayFollow, type RunResult, type StateCode, type Throttle } from '../domain/run.ts';
+import { mayFollow, NO_RESULT, type RunResult, type StateCode, type Throttle } from '../domain/run.ts';
 import type { RunState } from '../domain/words.ts';
 import { DeclutterError, notFound } from '../errors.ts';
 import { Prisma, type Run } from './client/client.ts';
@@ -250,7 +250,7 @@ function viewOf(run: Run): RunView {
       dutyCycle: throttle.dutyCycle,
       batchRows: run.batchRows,
     },
-    result: run.result as unknown as RunResult,
+    result: { ...NO_RESULT, ...(run.result as unknown as Partial<RunResult>) },
   };
 }
 

@@ -2,14 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+/** Where a data folder keeps its secrets; only its owner may look into it. */
+export async function secretsFolder(dataDir: string): Promise<string> {
+  const folder = join(dataDir, 'secrets');
+  await mkdir(dataDir, { recursive: true, mode: 0o711 });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
 /**
  * The 32 random bytes that are kept under that name in the data folder, made the first time. Of several processes that make them at
  * once one wins, and all get the same.
  */
 export async function secretOf(dataDir: string, name: string): Promise<Buffer> {
-  const folder = join(dataDir, 'secrets');
-  const file = join(folder, name);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const file = join(await secretsFolder(dataDir), name);
   return (await read(file)) ?? (await make(file)) ?? readFile(file);
 }
 

@@ -16,7 +16,7 @@ export type Resolve = (host: string) => Promise<readonly string[]>;
 
 export const resolveByDns: Resolve = async (host) => {
   try {
-    return (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
+    return (await lookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address);
   } catch (error) {
     throw targetFailure(error, 'connect');
   }
@@ -39,12 +39,13 @@ export async function allowedAddress(
   if (host === policy.embedded?.host && target.port === policy.embedded.port) return host;
   const addresses = ipaddr.isValid(host) ? [host] : await resolve(host);
   const ips = addresses.map((address) => ipaddr.process(address));
-  if (ips.length === 0 || !ips.every((ip) => isAllowed(ip, host, policy.hosts))) {
+  const chosen = ips.find((ip) => ip.kind() === 'ipv4') ?? ips[0];
+  if (chosen === undefined || !ips.every((ip) => isAllowed(ip, host, policy.hosts))) {
     throw badInput(
       `The host "${host}" is not one that a database may be on. Name it, or its network, in DECLUTTER_TARGET_HOSTS.`,
     );
   }
-  return (ips.find((ip) => ip.kind() === 'ipv4') ?? (ips[0] as Ip)).toString();
+  return chosen.toString();
 }
 
 /** One spelling for each host: 0x7f000001, 127.1 and ::ffff:127.0.0.1 are 127.0.0.1. */

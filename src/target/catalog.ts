@@ -13,6 +13,8 @@ export interface ForeignKey {
   readonly referencedTable: string;
   readonly referencedOid: number;
   readonly referencedColumns: readonly string[];
+  /** For each column OPERATOR(schema.=), with the referenced value on the left. */
+  readonly operators: readonly string[];
   readonly onDelete: 'NO_ACTION' | 'RESTRICT' | 'CASCADE' | 'SET_NULL' | 'SET_DEFAULT';
   readonly deferrable: boolean;
   readonly validated: boolean;
@@ -132,6 +134,9 @@ const foreignKeysSql = (condition: Sql): Sql => sql`
       'tableOid', f.oid::pg_catalog.int8, 'columns', ${columnNames(sql`k.conrelid`, sql`k.conkey`)},
       'referencedSchema', tn.nspname, 'referencedTable', t.relname, 'referencedOid', t.oid::pg_catalog.int8,
       'referencedColumns', ${columnNames(sql`k.confrelid`, sql`k.confkey`)},
+      'operators', (SELECT pg_catalog.json_agg('OPERATOR(' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ')' ORDER BY u.i)
+                      FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY u(op, i)
+                      JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace),
       'onDelete', CASE k.confdeltype WHEN 'a' THEN 'NO_ACTION' WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                        WHEN 'n' THEN 'SET_NULL' ELSE 'SET_DEFAULT' END,
       'deferrable', k.condeferrable, 'validated', k.convalidated) ORDER BY fn.nspname, f.relname, k.conname), '[]')

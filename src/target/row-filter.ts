@@ -40,20 +40,19 @@ function columnOf(filter: Comparison, relation: Relation): Column {
 }
 
 function compileComparison(filter: Comparison, column: Column, name: Sql): Sql {
-  switch (filter.op) {
-    case 'IS_NULL':
-      return column.composite ? sql`${name} IS NOT DISTINCT FROM NULL` : sql`${name} IS NULL`;
-    case 'IS_NOT_NULL':
-      return column.composite ? sql`${name} IS DISTINCT FROM NULL` : sql`${name} IS NOT NULL`;
-    case 'IN':
-      return isOneOf(filter.values, column, name);
-    case 'NOT_IN':
-      return sql`NOT ${isOneOf(filter.values, column, name)}`;
-    case 'NE':
-      return sql`NOT ${operand(column, name)} ${operator(column, 'EQ')} ${typedValue(filter.value, column.comparison.type)}`;
-    default:
-      return sql`${operand(column, name)} ${operator(column, filter.op)} ${typedValue(filter.value, column.comparison.type)}`;
+  if ('values' in filter) {
+    const isOne = isOneOf(filter.values, column, name);
+    return filter.op === 'IN' ? isOne : sql`NOT ${isOne}`;
   }
+  if (!('value' in filter)) return isNull(filter.op === 'IS_NULL', column, name);
+  const value = typedValue(filter.value, column.comparison.type);
+  if (filter.op === 'NE') return sql`NOT ${operand(column, name)} ${operator(column, 'EQ')} ${value}`;
+  return sql`${operand(column, name)} ${operator(column, filter.op)} ${value}`;
+}
+
+function isNull(wanted: boolean, column: Column, name: Sql): Sql {
+  if (column.composite) return wanted ? sql`${name} IS NOT DISTINCT FROM NULL` : sql`${name} IS DISTINCT FROM NULL`;
+  return wanted ? sql`${name} IS NULL` : sql`${name} IS NOT NULL`;
 }
 
 const OPERATORS = { EQ: 'eq', LT: 'lt', LE: 'le', GT: 'gt', GE: 'ge' } as const;

@@ -132,6 +132,12 @@ export class Session {
     ].join('; ');
   }
 
+  /** For reading a whole table or archive, within a transaction: it may take long and holds no lock that anybody waits for. */
+  longRead(): string {
+    const noBound = this.serverVersion >= 170_000 ? '; SET LOCAL transaction_timeout = 0' : '';
+    return `SET LOCAL statement_timeout = 3600000${noBound}`;
+  }
+
   /** Ends the transaction without effect. Safe on a lost connection: the server has rolled back by itself. */
   async rollback(): Promise<void> {
     if (this.#lost) return;

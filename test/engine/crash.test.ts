@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { OperationSpec } from '../../src/domain/plan.ts';
+import { DEFAULT_THROTTLE, hasEnded } from '../../src/domain/run.ts';
+import { requireRun } from '../../src/store/runs.ts';
+import { testEngine, type TestEngine } from '../support/engine.ts';
+import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
+import { type TestDatabase, testDatabase } from '../support/postgres.ts';
+
+const TIMES = { leaseMs: 1_500, heartbeatMs: 250 };
+const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 300, batchMs: 2 };
+const OLD = { column: 'at', op: 'LT', value: '2024-01-01T00:00:00Z' } as const;
+
+let database: TestDatabase;
+let engine: TestEngine;
+let original: { rows: number; hash: string };
+
+beforeEach(async () => {
+  database = await testDatabase();
+  engine = await testEngine(database, TIMES);
+  await database.run(`
+    CREATE TABLE event (id bigint PRIMARY KEY, at timestamptz NOT NULL, body jsonb);
+    INSERT INTO event SELECT i, '2023-01-01'::timestamptz + i % 730 * interval '1 day', jsonb_build_object('i', i, 'pad', repeat('x', 150))
+      FROM generate_series(1, 60000) AS i;
+    ANALYZE event`);
+  original = await fingerprintOf(database, 'SELECT * FROM event');
+});
+
+afterEach(async () => {
+  await engine.close();
+  await database.drop();
+});
+
+async function spawnWorker(): Promise<ChildProcess> {
+  const { password: _, ...address } = database.address;
+  const input = { storeUrl: engine.storeUrl, address: { ...address, password: await database.address.password() }, archiveDir: engine.archiveDir, times: TIMES };
+  const worker = spawn(
+    process.execPath,
+    ['--import', '@swc-node/register/esm-register', 'test/support/worker-process.ts', JSON.stringify(input)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  await Promise.race([once(worker.stdout as NodeJS.ReadableStream, 'data'), once(worker, 'exit')]);
+  expect(worker.exitCode).toBeNull();
+  return worker;
+}
+
+/** Kills the worker with -9 at three random moments of its work, then lets one finish. */
+async function runThroughKills(runId: string): Promise<number> {
+  let kills = 0;
+  for (;;) {
+    const worker = await spawnWorker();
+    const before = (await requireRun(engine.deps.store, runId)).progress.rowsDone;
+    const goal = before + 1 + Math.floor(Math.random() * 6_000);
+    for (;;) {
+      const run = await requireRun(engine.deps.store, runId);
+      if (hasEnded(run.state) || run.state === 'PAUSED') {
+        worker.kill('SIGTERM');
+        await once(worker, 'exit');
+        expect(run).toMatchObject({ state: 'SUCCEEDED' });
+        return kills;
+      }
+      if (kills < 3 && run.progress.rowsDone >= goal) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 30));
+    worker.kill('SIGKILL');
+    await once(worker, 'exit');
+    kills += 1;
+  }
+}
+
+const archiveTo = (destination: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination']): OperationSpec => ({
+  kind: 'ARCHIVE',
+  filter: OLD,
+  dependents: 'REFUSE',
+  pick: 'HEAP_RANGES',
+  destination,
+});
+
+describe('a worker killed with -9 three times', () => {
+  it('archives to files without losing or doubling a row', async () => {
+    const runId = await engine.queue({ name: 'event' }, archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' }), { throttle: SLOW });
+    expect(await runThroughKills(runId)).toBe(3);
+    const manifest = await loadArchive(database, engine.archiveDir, runId, 'event', 'kept');
+    expect(manifest.rows).toBe(30_070);
+    expect(await database.run('SELECT count(*)::int AS rows FROM event')).toEqual([{ rows: 29_930 }]);
+    expect(await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM kept')).toEqual(original);
+    expect(await strayFiles(engine.archiveDir, runId, manifest)).toEqual([]);
+  }, 120_000);
+
+  it('archives to a table without losing or doubling a row', async () => {
+    const runId = await engine.queue({ name: 'event' }, archiveTo({ kind: 'TABLE', schema: 'public', table: 'event_archive' }), { throttle: SLOW });
+    expect(await runThroughKills(runId)).toBe(3);
+    expect(await database.run('SELECT count(*)::int AS rows FROM event_archive')).toEqual([{ rows: 30_070 }]);
+    expect(await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM event_archive')).toEqual(original);
+  }, 120_000);
+
+  it('purges exactly the rows of the filter', async () => {
+    const kept = await fingerprintOf(database, `SELECT * FROM event WHERE at >= '2024-01-01T00:00:00Z'`);
+    const runId = await engine.queue({ name: 'event' }, { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' }, { throttle: SLOW });
+    expect(await runThroughKills(runId)).toBe(3);
+    expect(await fingerprintOf(database, 'SELECT * FROM event')).toEqual(kept);
+    expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(original.rows - kept.rows);
+  }, 120_000);
+});

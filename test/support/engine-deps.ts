@@ -1,0 +1,39 @@
+import type { FileStore } from '../../src/archive/file-store.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { PlanSpec } from '../../src/domain/plan.ts';
+import type { HealthCheck } from '../../src/engine/define-throttle.ts';
+import type { EngineDeps } from '../../src/engine/execute-run.ts';
+import { blockedSessions } from '../../src/engine/throttles/blocked-sessions.ts';
+import { replicaLag } from '../../src/engine/throttles/replica-lag.ts';
+import { makeLog } from '../../src/log.ts';
+import type { Operation } from '../../src/operations/define-operation.ts';
+import { archive } from '../../src/operations/kinds/archive.ts';
+import { purge } from '../../src/operations/kinds/purge.ts';
+import { reindex } from '../../src/operations/kinds/reindex.ts';
+import { reorganization } from '../../src/operations/kinds/reorganization.ts';
+import { restore } from '../../src/operations/kinds/restore.ts';
+import type { Store } from '../../src/store/open-store.ts';
+import { Session, type TargetAddress } from '../../src/target/session.ts';
+
+const OPERATIONS = new Map<string, Operation>(
+  [purge, archive, restore, reindex, reorganization].map((operation) => [operation.kind, operation as unknown as Operation]),
+);
+const HEALTH_CHECKS: readonly HealthCheck[] = [replicaLag, blockedSessions];
+
+export function engineDeps(store: Store, address: TargetAddress, archiveDir: string, times: EngineDeps['times']): EngineDeps {
+  const files: FileStore = { name: 'local', root: archiveDir };
+  return {
+    store,
+    clock: systemClock,
+    log: makeLog('silent'),
+    times,
+    connect: (_id, settings) => Session.open(address, settings),
+    operations: OPERATIONS,
+    healthChecks: HEALTH_CHECKS,
+    fileStores: new Map([['local', files]]),
+    loadPlan: async (id) => {
+      const plan = await store.prisma.plan.findUniqueOrThrow({ where: { id } });
+      return { spec: plan.spec as unknown as PlanSpec, hash: plan.hash };
+    },
+  };
+}

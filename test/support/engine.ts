@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { OperationSpec, PlanSpec } from '../../src/domain/plan.ts';
+import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
+import { type EngineDeps, executeRun } from '../../src/engine/execute-run.ts';
+import { engineDeps } from './engine-deps.ts';
+import { READ_SETTINGS, Session } from '../../src/target/session.ts';
+import { claimRun } from '../../src/store/leases.ts';
+import { createRun, requireRun, type RunView } from '../../src/store/runs.ts';
+import { readRelation } from '../../src/target/catalog.ts';
+import { fingerprintSql } from '../../src/target/fingerprint.ts';
+import { readIdentity } from '../../src/target/identity.ts';
+import { type TestDatabase, testStore } from './postgres.ts';
+
+/** As fast as it goes: tests of what happens to rows need no rest. */
+export const FAST: Throttle = { ...DEFAULT_THROTTLE, dutyCycle: 1, batchRows: 1_000, batchMs: 20 };
+
+export interface TestEngine {
+  readonly deps: EngineDeps;
+  readonly storeUrl: string;
+  readonly archiveDir: string;
+  /** A run of a plan made by hand, queued. */
+  queue(table: { schema?: string; name: string }, operation: OperationSpec, change?: Partial<PlanSpec>): Promise<string>;
+  /** One worker's turn at the run, in this process. */
+  work(runId: string, stopping?: AbortSignal): Promise<RunView>;
+  close(): Promise<void>;
+}
+
+/** The engine by itself: real databases, plans made by hand. */
+export async function testEngine(database: TestDatabase, times = { leaseMs: 10_000, heartbeatMs: 500 }): Promise<TestEngine> {
+  const { store, url, close } = await testStore();
+  const archiveDir = await mkdtemp(path.join(tmpdir(), 'declutter-archive-'));
+  const deps = engineDeps(store, database.address, archiveDir, times);
+  const { id: databaseId } = await store.prisma.database.create({
+    data: { name: database.name, host: 'x', port: 1, database: database.name, user: 'x', tls: 'DISABLE', environment: 'STAGING', createdBy: 'test' },
+  });
+  return {
+    deps,
+    storeUrl: url,
+    archiveDir,
+    queue: async ({ schema = 'public', name }, operation, change = {}) => {
+      const spec = { ...(await specOf(database, schema, name, operation)), ...change };
+      const planId = randomUUID();
+      await store.prisma.plan.create({
+        data: {
+          id: planId, kind: spec.kind, state: 'READY', hash: planId, databaseId, schema, table: name, requestedBy: 'test',
+          expiresAt: new Date(Date.now() + 1e8), needsApproval: false, spec: JSON.parse(JSON.stringify(spec)), forecast: {},
+        },
+      });
+      const idempotency = { principal: 'test', key: planId, request: planId };
+      return createRun(store, { planId, databaseId, startedBy: 'test', spec, idempotency });
+    },
+    work: async (runId, stopping = new AbortController().signal) => {
+      const claim = await claimRun(store, runId, randomUUID(), times.leaseMs);
+      if (claim) await executeRun(deps, claim, stopping);
+      return requireRun(store, runId);
+    },
+    close: async () => {
+      await close();
+      await rm(archiveDir, { recursive: true });
+    },
+  };
+}
+
+async function specOf(database: TestDatabase, schema: string, name: string, operation: OperationSpec): Promise<PlanSpec> {
+  const session = await Session.open(database.address, { ...READ_SETTINGS, applicationName: 'test' });
+  try {
+    const relation = await readRelation(session, schema, name);
+    if (!relation) throw new Error(`No table ${schema}.${name}`);
+    const { fingerprint } = await session.one<{ fingerprint: string }>(fingerprintSql(relation.oid));
+    return {
+      version: 1,
+      kind: operation.kind,
+      identity: await readIdentity(session),
+      relations: [{ oid: relation.oid, schema, name, fingerprint }],
+      operation,
+      limits: { maxRows: null, maxShare: null, maxDurationMs: null },
+      throttle: FAST,
+      holds: [],
+      rows: 1_000_000,
+      rowsAreExact: false,
+    };
+  } finally {
+    await session.close();
+  }
+}
