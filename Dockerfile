@@ -15,6 +15,7 @@ WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/prisma ./prisma
+COPY assets ./assets
 COPY --from=build /app/package.json /app/schema.graphql ./
 RUN mkdir --mode=0700 /var/lib/declutter && chown node:node /var/lib/declutter
 ENV DECLUTTER_DATA_DIR=/var/lib/declutter
