@@ -1,0 +1,15 @@
+import type { Analysis } from './define-analysis.ts';
+import { duplicateIndex } from './kinds/duplicate-index.ts';
+import { indexBloat } from './kinds/index-bloat.ts';
+import { obsoleteRows } from './kinds/obsolete-rows.ts';
+import { tableBloat } from './kinds/table-bloat.ts';
+import { unusedIndex } from './kinds/unused-index.ts';
+
+/** Every kind of analysis; a new one is a new file under kinds and a line here. */
+export const ANALYSES: readonly Analysis[] = [
+  tableBloat,
+  indexBloat,
+  unusedIndex,
+  duplicateIndex,
+  obsoleteRows,
+];

@@ -1,0 +1,121 @@
+import type { FoundFault } from '../../domain/finding.ts';
+import type { Severity } from '../../domain/words.ts';
+import { type AgedColumn, ageColumn } from '../age-column.ts';
+import { AGES, type AgeDays, readTails, type Tail } from '../age-tail.ts';
+import {
+  type AnalysisContext,
+  bytesInWords,
+  defineAnalysis,
+  type MeasuredTable,
+  percent,
+  severityOfBytes,
+} from '../define-analysis.ts';
+import { planRemedy } from '../remedies.ts';
+
+const SMALLEST_ROWS = 1_000;
+const SMALLEST_BYTES = 256 * 1024;
+/** All rows are old: a table nobody adds to is reference data, or dead; age alone says nothing about it. */
+const NOTHING_NEW = 0.99;
+
+/** Tables of which a good part is older than anybody asks for, by the date column that tells age best. */
+export const obsoleteRows = defineAnalysis({
+  kind: 'OBSOLETE_ROWS',
+  docs: 'docs/analyses/obsolete-rows.md',
+  find: async (context) => {
+    const candidates = context.figures.tables.flatMap((table) => candidateOf(table) ?? []);
+    const tails = await readTails(context.session, candidates, context.now);
+    return candidates.flatMap(({ table, column }) => {
+      const tail = tails.get(table.oid);
+      if (!tail) context.unsure({ schema: table.schema, table: table.name, index: null });
+      return tail ? (faultOf(table, column, tail, context) ?? []) : [];
+    });
+  },
+});
+
+/** Partitions are left to the partitioned table: old ones are detached whole. */
+function candidateOf(table: MeasuredTable): { table: MeasuredTable; column: AgedColumn } | null {
+  if (table.kind !== 'TABLE' || table.parentOid !== null || table.liveRows < SMALLEST_ROWS) return null;
+  if (table.heapBytes + table.toastBytes < SMALLEST_BYTES) return null;
+  const column = ageColumn(table);
+  return column && { table, column };
+}
+
+/** From which age on the rows are too many, or null. What expires, or is seen again, is obsolete sooner. */
+function obsoleteAge(column: AgedColumn, tail: Tail): AgeDays | null {
+  if (column.isTransient) return tail.older[30] >= 0.1 ? 30 : null;
+  if (tail.older[365] >= 0.1) return 365;
+  return tail.older[90] >= 0.5 ? 90 : null;
+}
+
+const AGE_IN_WORDS: Readonly<Record<AgeDays, string>> = { 30: '30 days', 90: '90 days', 365: 'a year' };
+
+function faultOf(
+  table: MeasuredTable,
+  column: AgedColumn,
+  tail: Tail,
+  context: AnalysisContext,
+): FoundFault | null {
+  const age = obsoleteAge(column, tail);
+  if (age === null) return null;
+  const older = AGES.map((days) => ({ days, ...amount(table, tail.older[days]) }));
+  const { rows, bytes } = amount(table, tail.older[age]);
+  if (rows < SMALLEST_ROWS || bytes < SMALLEST_BYTES) return null;
+  const isStill = tail.older[30] >= NOTHING_NEW;
+  return {
+    kind: 'OBSOLETE_ROWS',
+    severity: severityOf(bytes, isStill, context),
+    schema: table.schema,
+    table: table.name,
+    index: null,
+    columns: [column.name],
+    title: `${percent(tail.older[age])} of ${table.schema}.${table.name} is older than ${AGE_IN_WORDS[age]} (${bytesInWords(bytes)})`,
+    detail: inWords(column, older, tail, isStill),
+    wastedBytes: bytes,
+    rows,
+    evidence: {
+      column: column.name,
+      chosenBecause: column.reason,
+      method: tail.method,
+      older,
+      liveRows: table.liveRows,
+      indexed: column.indexed,
+    },
+    remedy: planRemedy(
+      'Archive',
+      `Plan to archive rows older than ${AGE_IN_WORDS[age]} to files, from where they can be restored.`,
+      {
+        database: context.databaseName,
+        schema: table.schema,
+        table: table.name,
+        where: { column: column.name, op: 'OLDER_THAN', age: `P${age}D` },
+        destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+      },
+    ),
+  };
+}
+
+/** Live rows only, in the heap and in TOAST: indexes shrink too, but not by a share that is known. */
+function amount(table: MeasuredTable, share: number) {
+  const live = Math.max(table.heapBytes + table.toastBytes - (table.bloat.wastedBytes ?? 0), 0);
+  return { rows: Math.round(table.liveRows * share), bytes: Math.round(live * share) };
+}
+
+const severityOf = (bytes: number, isStill: boolean, context: AnalysisContext): Severity =>
+  isStill ? 'INFO' : severityOfBytes(bytes, context.figures.sizeBytes);
+
+function inWords(
+  column: AgedColumn,
+  older: readonly { days: number; rows: number; bytes: number }[],
+  tail: Tail,
+  isStill: boolean,
+): string {
+  const ages = older
+    .map(({ days, rows, bytes }) => `${rows} rows (${bytesInWords(bytes)}) older than ${days} days`)
+    .join(', ');
+  const source = tail.method === 'STATISTICS' ? "the column's statistics" : 'a sample of pages';
+  return (
+    `By ${column.name} (${column.reason}): ${ages}; estimated from ${source}. ` +
+    (isStill ? 'No row is newer than 30 days: it may be reference data that is meant to stay. ' : '') +
+    'Whether old rows are still read cannot be seen from outside: ask before they go. The plan counts them exactly and changes nothing.'
+  );
+}

@@ -1,0 +1,67 @@
+import type { FoundFault, Remedy } from '../../domain/finding.ts';
+import {
+  type AnalysisContext,
+  bytesInWords,
+  defineAnalysis,
+  type MeasuredTable,
+  percent,
+  severityOfBytes,
+} from '../define-analysis.ts';
+import { planRemedy } from '../remedies.ts';
+
+/** Tables whose files hold much more than their rows need. */
+export const tableBloat = defineAnalysis({
+  kind: 'TABLE_BLOAT',
+  docs: 'docs/analyses/table-bloat.md',
+  find: async (context) =>
+    context.figures.tables.flatMap((table) => {
+      if (table.kind === 'PARTITIONED') return [];
+      if (table.bloat.verdict === 'UNKNOWN')
+        context.unsure({ schema: table.schema, table: table.name, index: null });
+      return ['NEEDS_VACUUM', 'NEEDS_REWRITE'].includes(table.bloat.verdict) ? [faultOf(table, context)] : [];
+    }),
+});
+
+function faultOf(table: MeasuredTable, context: AnalysisContext): FoundFault {
+  const { bloat } = table;
+  const wasted = bloat.wastedBytes ?? 0;
+  const what = bloat.verdict === 'NEEDS_VACUUM' ? 'dead rows' : 'free space';
+  return {
+    kind: 'TABLE_BLOAT',
+    severity: severityOfBytes(wasted, context.figures.sizeBytes),
+    schema: table.schema,
+    table: table.name,
+    index: null,
+    columns: [],
+    title: `${table.schema}.${table.name} is ${percent(bloat.ratio ?? 0)} ${what} (${bytesInWords(wasted)})`,
+    detail: [...bloat.causes.map((cause) => cause.detail), bloat.advice].join(' '),
+    wastedBytes: wasted,
+    rows: table.deadRows,
+    evidence: {
+      verdict: bloat.verdict,
+      method: bloat.method,
+      ratio: bloat.ratio,
+      causes: bloat.causes,
+      liveRows: table.liveRows,
+      deadRows: table.deadRows,
+      heapBytes: table.heapBytes,
+      toastBytes: table.toastBytes,
+      lastVacuumAt: table.lastVacuumAt,
+      lastAnalyzeAt: table.lastAnalyzeAt,
+    },
+    remedy: remedyOf(table, context.databaseName),
+  };
+}
+
+function remedyOf(table: MeasuredTable, database: string): Remedy {
+  const input = { database, schema: table.schema, table: table.name };
+  return table.bloat.verdict === 'NEEDS_VACUUM'
+    ? planRemedy('Reorganization', 'Plan a VACUUM: it makes the room of dead rows usable again.', {
+        ...input,
+        method: 'VACUUM',
+      })
+    : planRemedy('Reorganization', 'Plan a reorganisation: it chooses a method and says why.', {
+        ...input,
+        method: 'AUTO',
+      });
+}

@@ -1,0 +1,87 @@
+import type { Clock } from '../clock.ts';
+import type { FoundFault } from '../domain/finding.ts';
+import type { FindingKind } from '../domain/words.ts';
+import type { Log } from '../log.ts';
+import type { FindingsFound, Unsure } from '../store/findings.ts';
+import type { Store } from '../store/open-store.ts';
+import { firstSnapshotAt, recordSnapshot, type SnapshotView } from '../store/snapshots.ts';
+import { READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
+import { isRefusal } from './catalog-query.ts';
+import { readDatabaseFigures } from './database-figures.ts';
+import type { Analysis, AnalysisContext } from './define-analysis.ts';
+import { DATABASE_BUDGET } from './measure-exact.ts';
+import { type Replica, readReplicas } from './read-replicas.ts';
+import { tableFigures, wastedBytes } from './table-view.ts';
+
+export interface AnalysisDeps {
+  readonly store: Store;
+  readonly connect: (databaseId: string, settings: SessionSettings) => Promise<Session>;
+  /** the registered read-only copies of a database */
+  readonly replicas: (databaseId: string, settings: SessionSettings) => Promise<readonly Replica[]>;
+  readonly analyses: readonly Analysis[];
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export const ANALYSIS_SETTINGS: SessionSettings = { ...READ_SETTINGS, applicationName: 'declutter/analysis' };
+
+/** Reads a whole database, asks every kind of question, and keeps the figures and findings as a snapshot. */
+export async function runAnalysis(
+  deps: AnalysisDeps,
+  database: { id: string; name: string },
+  exact: boolean,
+): Promise<SnapshotView> {
+  const started = deps.clock.monotonicMs();
+  const takenAt = deps.clock.now();
+  const session = await deps.connect(database.id, ANALYSIS_SETTINGS);
+  try {
+    const figures = await readDatabaseFigures(session, {
+      scope: null,
+      exact: exact ? { budget: DATABASE_BUDGET, what: 'ALL' } : null,
+      clock: deps.clock,
+    });
+    const found = await askAll(deps, {
+      databaseName: database.name,
+      figures,
+      session,
+      now: takenAt,
+      watchedSince: await firstSnapshotAt(deps.store, database.id),
+      replicas: await readReplicas(await deps.replicas(database.id, ANALYSIS_SETTINGS)),
+    });
+    const durationMs = Math.round(deps.clock.monotonicMs() - started);
+    const { sizeBytes } = figures;
+    const tables = figures.tables.map(tableFigures);
+    return await recordSnapshot(
+      deps.store,
+      {
+        databaseId: database.id,
+        takenAt,
+        exact,
+        durationMs,
+        sizeBytes,
+        wastedBytes: wastedBytes(figures),
+        tables,
+      },
+      found,
+    );
+  } finally {
+    await session.close();
+  }
+}
+
+/** A kind that the database refuses to answer leaves its findings as they are; the others are asked all the same. */
+async function askAll(deps: AnalysisDeps, context: Omit<AnalysisContext, 'unsure'>): Promise<FindingsFound> {
+  const faults: FoundFault[] = [];
+  const unsure: Unsure[] = [];
+  const answered: FindingKind[] = [];
+  for (const { kind, find } of deps.analyses) {
+    try {
+      faults.push(...(await find({ ...context, unsure: (subject) => unsure.push({ ...subject, kind }) })));
+      answered.push(kind);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      deps.log.warn({ err: error, kind, database: context.databaseName }, 'A kind of analysis got no answer');
+    }
+  }
+  return { faults, unsure, answered };
+}
