@@ -58,16 +58,26 @@ describe('docs/configuration.md', () => {
 
 describe('a kind', () => {
   const folders = [
-    { part: 'analysis', source: 'src/analysis/kinds', pages: 'docs/analyses' },
-    { part: 'operations', source: 'src/operations/kinds', pages: 'docs/operations' },
-    { part: 'engine', source: 'src/engine/throttles', pages: 'docs/throttles' },
+    { source: 'src/analysis/kinds', pages: 'docs/analyses' },
+    { source: 'src/operations/kinds', pages: 'docs/operations' },
+    { source: 'src/engine/throttles', pages: 'docs/throttles' },
   ];
-  const kinds = folders.flatMap(({ part, source, pages }) =>
-    filesUnder(source).map((file) => ({ part, source, pages, name: basename(file, '.ts') })),
+  const kinds = folders.flatMap(({ source, pages }) =>
+    filesUnder(source).map((file) => ({ source, pages, name: basename(file, '.ts') })),
+  );
+  const tests = filesUnder('test/').filter(
+    (path) => path.endsWith('.test.ts') && !path.startsWith('contract/'),
   );
 
-  it.each(kinds)('has a page and a test: $source/$name.ts', ({ part, pages, name }) => {
+  it.each(kinds)('has a page: $source/$name.ts', ({ pages, name }) => {
     expect(read(`${pages}/${name}.md`)).toMatch(/^# \S/);
-    expect(filesUnder(`test/${part}`).map((file) => basename(file))).toContain(`${name}.test.ts`);
+  });
+
+  it.each(kinds)('has a test that names it: $source/$name.ts', ({ name }) => {
+    const word = `'${name.replaceAll('-', '_').toUpperCase()}'`;
+    const imported = `/${name}.ts'`;
+    expect(
+      tests.filter((path) => [word, imported].some((text) => read(`test/${path}`).includes(text))),
+    ).not.toEqual([]);
   });
 });
