@@ -3,7 +3,7 @@ import { bytes, count, milliseconds, percent } from '../cli/client/format.ts';
 import { AnalyzeDatabaseDocument, type TableLineFragment } from '../cli/client/generated/api.ts';
 import { table } from '../cli/client/table.ts';
 import type { Stage } from './stage.ts';
-import { type QueryTime, timeQueries } from './typical-queries.ts';
+import type { QueryTime } from './typical-queries.ts';
 
 /** The shop at one time: its tables by the API, and how long its queries take. */
 export interface Picture {
@@ -11,15 +11,11 @@ export interface Picture {
   readonly queries: readonly QueryTime[];
 }
 
-/** @param now is the same for both pictures that are compared. */
-export async function takePicture(stage: Stage, now: string): Promise<Picture> {
+/** The tables as a snapshot taken now shows them. */
+export async function tablesNow(stage: Stage): Promise<readonly TableLineFragment[]> {
   await stage.as.operator.request(AnalyzeDatabaseDocument, { name: stage.database, exact: false });
-  const { tables } = await bloatOverview(stage.as.viewer, stage.database, {
-    schema: 'public',
-    order: 'NAME',
-    limit: 100,
-  });
-  return { tables, queries: await timeQueries(stage.shop, now) };
+  const query = { schema: 'public', order: 'NAME', limit: 100 } as const;
+  return (await bloatOverview(stage.as.viewer, stage.database, query)).tables;
 }
 
 /** Prints both pictures side by side. */
