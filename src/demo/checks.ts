@@ -22,7 +22,8 @@ export function makeChecks(print: (line: string) => void): Checks {
   return {
     same(what, figures) {
       const parts = Object.entries(figures).map(([name, figure]) => `${name} ${shown(figure)}`);
-      record(`${what}: ${parts.join(' = ')}`, new Set(Object.values(figures)).size === 1);
+      const held = new Set(Object.values(figures)).size === 1;
+      record(`${what}: ${parts.join(held ? ' = ' : ', but ')}`, held);
     },
     holds: record,
     made: () => made,

@@ -9,10 +9,10 @@ describe('the checks of the demo', () => {
     checks.same('rows', { planned: 1200, counted: 1199 });
     expect(lines).toEqual([
       '  ✓ rows: planned 1 200 = counted 1 200 = deleted 1 200',
-      '  ✗ WRONG: rows: planned 1 200 = counted 1 199',
+      '  ✗ WRONG: rows: planned 1 200, but counted 1 199',
     ]);
     expect(checks.made()).toBe(2);
-    expect(checks.wrong()).toEqual(['rows: planned 1 200 = counted 1 199']);
+    expect(checks.wrong()).toEqual(['rows: planned 1 200, but counted 1 199']);
   });
 
   it('do not take a missing figure for the same as zero', () => {
