@@ -9,7 +9,7 @@ import {
   type TargetAddress,
 } from '../../src/target/session.ts';
 import { type Installation, missing, NEWEST, type Version, VERSIONS } from './installations.ts';
-import type { ServerAddress } from './server.ts';
+import { type ServerAddress, startServer } from './server.ts';
 
 export interface TestDatabase {
   readonly name: string;
@@ -50,6 +50,17 @@ export async function testDatabase(version: Version = NEWEST): Promise<TestDatab
 /** A fresh database on Debian's PostgreSQL 15; see itOnDebian. */
 export async function debianDatabase(): Promise<TestDatabase> {
   return databaseOn(await serverOf('debian-15'), 15);
+}
+
+/** A server of the test's own, for what would disturb others: standbys, settings, a crash. */
+export async function ownServer(settings: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
+  const { address, stop } = await startServer(NEWEST, settings);
+  return { database: () => databaseOn(address, NEWEST), stop };
+}
+
+export interface OwnServer {
+  database(): Promise<TestDatabase>;
+  stop(): Promise<void>;
 }
 
 /** A fresh, migrated control store. Prisma is loaded here, for the tests that need it: it takes a second. */
