@@ -23,7 +23,7 @@ export class FakeStandby {
 
   static async start(url: string): Promise<FakeStandby> {
     const config = { connectionString: url, application_name: 'standby', replication: 'true' };
-    const client = new pg.Client(config as pg.ClientConfig);
+    const client = new pg.Client(config);
     client.on('error', () => undefined); // the server ends it when it stops
     await client.connect();
     const { rows } = await client.query<{ xlogpos: string }>('IDENTIFY_SYSTEM');
