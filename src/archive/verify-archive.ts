@@ -1,16 +1,19 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { createZstdDecompress } from 'node:zlib';
+import type { FileHandle } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
 import type { PlanNotice } from '../domain/plan.ts';
+import { Stop } from '../operations/define-operation.ts';
 import { countLines } from '../operations/count-lines.ts';
 import { rowHash } from '../operations/row-hash.ts';
 import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
 import { tableChecksum } from '../store/archives.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql } from '../target/sql.ts';
-import type { FileStore } from './file-store.ts';
+import { type FileStore, openFile } from './file-store.ts';
+import { hashOfFile } from './segment-file.ts';
+import { framesOf } from './zstd-frames.ts';
+
+const decompress = promisify(zstdDecompress);
 
 export interface ArchiveVerification {
   readonly ok: boolean;
@@ -35,26 +38,41 @@ export async function verifyFiles(store: FileStore, segments: readonly ArchiveSe
 }
 
 async function verifyFile(store: FileStore, segment: ArchiveSegmentView): Promise<Found> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  let rows = 0;
-  const file = createReadStream(path.join(store.root, segment.location));
-  file.on('data', (chunk) => {
-    hash.update(chunk);
-    bytes += chunk.length;
-  });
   try {
-    await pipeline(file, createZstdDecompress(), async (decompressed: AsyncIterable<Buffer>) => {
-      for await (const chunk of decompressed) rows += countLines(chunk);
-    });
+    const handle = await openFile(store, segment.location);
+    try {
+      return compare(segment, await readWhole(handle));
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
-    return damaged(segment, `can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+    return damaged(segment, `can't be read (${reasonOf(error)})`);
   }
+}
+
+interface Content {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly rows: number;
+}
+
+async function readWhole(handle: FileHandle): Promise<Content> {
+  const { size: bytes } = await handle.stat();
+  const sha256 = await hashOfFile(handle, bytes);
+  let rows = 0;
+  for await (const frame of framesOf(handle, bytes)) rows += countLines(await decompress(frame));
+  return { bytes, sha256, rows };
+}
+
+function compare(segment: ArchiveSegmentView, { bytes, sha256, rows }: Content): Found {
   if (bytes !== segment.bytes) return damaged(segment, `has ${bytes} bytes instead of ${segment.bytes}`);
-  if (hash.digest('hex') !== segment.sha256) return damaged(segment, 'has another checksum than when it was written');
+  if (sha256 !== segment.sha256) return damaged(segment, 'has another checksum than when it was written');
   if (rows !== segment.rows) return damaged(segment, `holds ${rows} rows instead of ${segment.rows}`);
   return { rows, problem: null };
 }
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Stop ? error.message : ((error as NodeJS.ErrnoException).code ?? 'unknown');
 
 /** Rows of an archive table: their number and the sum of their hashes, in one read. */
 export async function verifyTable(session: Session, archive: ArchiveView, segments: readonly ArchiveSegmentView[]): Promise<ArchiveVerification> {

@@ -42,7 +42,7 @@ export async function makeEveryType(database: TestDatabase, rows = 600): Promise
       '(1.5,-0)', '{1,2,3}', '[(0,0),(1,1)]', '((0,0),(1,1))', '[(0,0),(1,1),(2,0)]', '((0,0),(1,1),(2,0))', '<(0,0),2>',
       '[1,5)', 'empty', '(,1.5]', '[2024-01-01,)', '[2024-01-01 00:00+00,2024-02-01 00:00+00)', '[2024-01-01,2024-02-01)', '{[1,3),[7,9)}',
       'a:1A b:2', 'a & !b', '16/B374D848', 4294967295, 'pg_class', '10:20:10,14,15', '12345678901', '(7,8)',
-      '{1,NULL,3}', '{{"a","b c"},{"\\"","\\\\"}}', '{happy,"sad, really"}', ARRAY[ROW(1, 'x,y')::pair], 'quo''te"d', 99.99, ROW(NULL, '(")'), now() - i * interval '1 day'
+      '{1,NULL,3}', '{{"a","b c"},{"\\"","\\\\"}}', '{happy,"sad, really"}', ARRAY[ROW(1, 'x,y')::pair], 'quo''te"d'::mood, 99.99, ROW(NULL, '(")')::pair, now() - i * interval '1 day'
     FROM generate_series(1, ${rows}) AS i;
     ANALYZE "Sch ""é"""."Ta ble ""☃"", x"`);
 }

@@ -1,7 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { createHash } from 'node:crypto';
+import { framesOf } from '../../src/archive/zstd-frames.ts';
 import { BATCH_SETTINGS } from '../../src/target/session.ts';
 import type { TestDatabase } from './postgres.ts';
 
@@ -30,7 +31,7 @@ export async function loadArchive(database: TestDatabase, root: string, runId: s
     if (content.length !== bytes || createHash('sha256').update(content).digest('hex') !== sha256) {
       throw new Error(`${location} is not as the manifest says`);
     }
-    const rows = zstdDecompressSync(content);
+    const rows = await decompressed(path.join(root, location), bytes);
     await session.transaction(
       () =>
         new Promise<void>((resolve, reject) => {
@@ -48,4 +49,15 @@ export async function loadArchive(database: TestDatabase, root: string, runId: s
 export async function strayFiles(root: string, runId: string, manifest: Manifest): Promise<string[]> {
   const known = new Set([...manifest.segments.map(({ location }) => location), `${runId}/manifest.json`]);
   return (await readdir(path.join(root, runId))).map((name) => `${runId}/${name}`).filter((name) => !known.has(name));
+}
+
+async function decompressed(file: string, size: number): Promise<Buffer> {
+  const handle = await open(file);
+  try {
+    const frames: Buffer[] = [];
+    for await (const frame of framesOf(handle, size)) frames.push(zstdDecompressSync(frame));
+    return Buffer.concat(frames);
+  } finally {
+    await handle.close();
+  }
 }

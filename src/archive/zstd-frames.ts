@@ -1,0 +1,49 @@
+import type { FileHandle } from 'node:fs/promises';
+import { Stop } from '../operations/define-operation.ts';
+import { readExactly } from './segment-file.ts';
+
+const MAGIC = 0xfd2fb528;
+const DICTIONARY_BYTES = [0, 1, 2, 4] as const;
+const CONTENT_SIZE_BYTES = [0, 2, 4, 8] as const;
+const RLE_BLOCK = 1;
+
+/**
+ * The zstd frames of a file, one after the other (RFC 8878, section 3.1.1). Needed because node:zlib stops without a word
+ * after the first frame, where the zstd program reads on.
+ * @throws Stop ARCHIVE_DAMAGED where a frame does not begin or end as it should
+ */
+export async function* framesOf(handle: FileHandle, size: number): AsyncGenerator<Buffer> {
+  for (let start = 0; start < size; ) {
+    const length = await frameLength(handle, start, size);
+    yield await readExactly(handle, start, length);
+    start += length;
+  }
+}
+
+async function frameLength(handle: FileHandle, start: number, size: number): Promise<number> {
+  const head = await readWithin(handle, start, 5, size);
+  if (head.readUInt32LE(0) !== MAGIC) throw damaged();
+  const descriptor = head.readUInt8(4);
+  let at = start + 5 + headerRest(descriptor);
+  for (let last = false; !last; ) {
+    const block = (await readWithin(handle, at, 3, size)).readUIntLE(0, 3);
+    last = (block & 1) === 1;
+    at += 3 + (((block >> 1) & 3) === RLE_BLOCK ? 1 : block >> 3);
+  }
+  const hasChecksum = ((descriptor >> 2) & 1) === 1;
+  return at + (hasChecksum ? 4 : 0) - start;
+}
+
+function headerRest(descriptor: number): number {
+  const singleSegment = (descriptor >> 5) & 1;
+  const sizeFlag = descriptor >> 6;
+  const contentSize = sizeFlag === 0 ? singleSegment : (CONTENT_SIZE_BYTES[sizeFlag] ?? 0);
+  return 1 - singleSegment + (DICTIONARY_BYTES[descriptor & 3] ?? 0) + contentSize;
+}
+
+async function readWithin(handle: FileHandle, start: number, length: number, size: number): Promise<Buffer> {
+  if (start + length > size) throw damaged();
+  return readExactly(handle, start, length);
+}
+
+const damaged = () => new Stop('ARCHIVE_DAMAGED', 'A segment of the archive is not a row of zstd frames.', 'FAILED');

@@ -1,0 +1,72 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import type { OperationSpec } from '../../src/domain/plan.ts';
+import { findArchiveByRun } from '../../src/store/archives.ts';
+import { testEngine, type TestEngine } from '../support/engine.ts';
+import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
+import { fingerprintOf, loadArchive } from '../support/fingerprint.ts';
+import { availableVersions, debianDatabase, itOnDebian, type TestDatabase, testDatabase } from '../support/postgres.ts';
+
+let database: TestDatabase;
+let engine: TestEngine;
+
+afterEach(async () => {
+  await engine.close();
+  await database.drop();
+});
+
+const TABLE = `"Sch ""é"""."Ta ble ""☃"", x"`;
+const DESTINATIONS: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination'][] = [
+  { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+  { kind: 'TABLE', schema: 'public', table: 'Ar"chive é' },
+];
+
+/** Archives two thirds of a table with every type, checks what is kept by other means, and puts it back. */
+async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<void> {
+  await makeEveryType(database);
+  const original = await fingerprintOf(database, `SELECT * FROM ${TABLE}`);
+  const cutoff = new Date(Date.now() - 200.5 * 86_400_000).toISOString();
+  const runId = await engine.queue(EVERY_TYPE, {
+    kind: 'ARCHIVE',
+    filter: { column: 'Old at', op: 'LT', value: cutoff },
+    dependents: 'REFUSE',
+    pick: 'HEAP_RANGES',
+    destination,
+  });
+  expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
+  if (destination.kind === 'FILES') await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
+  const kept = destination.kind === 'FILES' ? 'kept' : '"Ar""chive é"';
+  expect(await fingerprintOf(database, `SELECT * FROM ${TABLE} UNION ALL SELECT * FROM ${kept}`)).toEqual(original);
+
+  const archive = await findArchiveByRun(engine.deps.store, runId);
+  const restoreId = await engine.queue(EVERY_TYPE, {
+    kind: 'RESTORE',
+    archiveId: archive?.id ?? '',
+    sourceRunId: runId,
+    where: null,
+    into: 'SOURCE',
+    onConflict: 'REFUSE',
+    schema: EVERY_TYPE.schema,
+    table: EVERY_TYPE.name,
+  });
+  expect(await engine.work(restoreId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 400 } });
+  expect(await fingerprintOf(database, `SELECT * FROM ${TABLE}`)).toEqual(original);
+  const [next] = await database.run(`INSERT INTO ${TABLE} ("Old at") VALUES (now()) RETURNING "Id"::int AS id`);
+  expect(next?.['id']).toBeGreaterThan(600);
+}
+
+describe.each(DESTINATIONS)('an archive in $kind', (destination) => {
+  it.each(availableVersions())(
+    'gives every type back as it was, on PostgreSQL %i',
+    async (version) => {
+      database = await testDatabase(version);
+      engine = await testEngine(database);
+      await roundTrip(destination);
+    },
+  );
+
+  itOnDebian("gives every type back as it was, on Debian's PostgreSQL 15", async () => {
+    database = await debianDatabase();
+    engine = await testEngine(database);
+    await roundTrip(destination);
+  });
+});
