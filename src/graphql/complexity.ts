@@ -35,7 +35,10 @@ const estimate: ComplexityEstimator = ({ type, field, args, childComplexity }) =
 };
 
 /** null: no list */
-function lengthOf(field: Parameters<ComplexityEstimator>[0]['field'], args: Record<string, unknown>): number | null {
+function lengthOf(
+  field: Parameters<ComplexityEstimator>[0]['field'],
+  args: Record<string, unknown>,
+): number | null {
   if (field.args.some(({ name }) => name === 'first')) return checkedFirst(args['first']);
   return isListType(getNullableType(field.type)) ? USUAL_LENGTH : null;
 }
