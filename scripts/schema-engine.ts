@@ -123,10 +123,10 @@ function shadowedAdapter(
 /** The adapter refuses the catalogs' type "char": it is passed as text, and labelled as what it is afterwards. */
 function readable(adapter: Awaited<ReturnType<PrismaPg['connect']>>): SqlDriverAdapter {
   const pool = adapter.underlyingDriver();
-  const query = pool.query.bind(pool) as (config: unknown) => Promise<pg.QueryResult<unknown[]>>;
+  const query: (config: pg.QueryConfig) => Promise<pg.QueryResult<unknown[]>> = pool.query.bind(pool);
   const queryRaw = adapter.queryRaw.bind(adapter);
   const charColumns = new WeakMap<object, readonly boolean[]>();
-  const relabelled = async (config: unknown) => {
+  const relabelled = async (config: pg.QueryConfig) => {
     const result = await query(config);
     charColumns.set(
       result.rows,
@@ -137,7 +137,7 @@ function readable(adapter: Awaited<ReturnType<PrismaPg['connect']>>): SqlDriverA
   };
   Object.assign(pool, { query: relabelled });
   return Object.assign(adapter, {
-    executeScript: async (script: string) => void (await query(script)),
+    executeScript: async (script: string) => void (await query({ text: script })),
     queryRaw: async (statement: SqlQuery) => {
       const result = await queryRaw(statement);
       const isChar = charColumns.get(result.rows) ?? [];

@@ -16,6 +16,28 @@ function problemsOf(env: Record<string, string>): string[] {
   return [];
 }
 
+const REFUSED: [Record<string, string>, string, string][] = [
+  [{ DECLUTTER_HOST: '0.0.0.0' }, 'DECLUTTER_HOST', 'the embedded issuer beyond loopback'],
+  [{ DECLUTTER_HOST: '192.168.1.5' }, 'DECLUTTER_HOST', 'the embedded issuer on a private network'],
+  [
+    { DECLUTTER_DEMO: '1', DATABASE_URL: 'postgres://db/x' },
+    'DECLUTTER_DEMO',
+    "a demo in somebody else's server",
+  ],
+  [{ DECLUTTER_LEASE_MS: '5000' }, 'DECLUTTER_LEASE_MS', 'a lease that one late heartbeat loses'],
+  [
+    { DECLUTTER_AUTH_ISSUER: 'http://id.example.com', DECLUTTER_AUTH_AUDIENCE: 'x' },
+    'DECLUTTER_AUTH_ISSUER',
+    'an issuer in clear text',
+  ],
+  [
+    { DECLUTTER_AUTH_ISSUER: 'https://id.example.com?x=1', DECLUTTER_AUTH_AUDIENCE: 'x' },
+    'DECLUTTER_AUTH_ISSUER',
+    'an issuer with a query',
+  ],
+  [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
+];
+
 describe('loadConfig', () => {
   it('has a default for everything but secrets, and the demo only in embedded mode', () => {
     const config = loadConfig({});
@@ -86,27 +108,7 @@ describe('loadConfig', () => {
     expect(() => loadConfig(env)).not.toThrow(/hunter2|mysql/);
   });
 
-  it.each([
-    [{ DECLUTTER_HOST: '0.0.0.0' }, 'DECLUTTER_HOST', 'the embedded issuer beyond loopback'],
-    [{ DECLUTTER_HOST: '192.168.1.5' }, 'DECLUTTER_HOST', 'the embedded issuer on a private network'],
-    [
-      { DECLUTTER_DEMO: '1', DATABASE_URL: 'postgres://db/x' },
-      'DECLUTTER_DEMO',
-      "a demo in somebody else's server",
-    ],
-    [{ DECLUTTER_LEASE_MS: '5000' }, 'DECLUTTER_LEASE_MS', 'a lease that one late heartbeat loses'],
-    [
-      { DECLUTTER_AUTH_ISSUER: 'http://id.example.com', DECLUTTER_AUTH_AUDIENCE: 'x' },
-      'DECLUTTER_AUTH_ISSUER',
-      'an issuer in clear text',
-    ],
-    [
-      { DECLUTTER_AUTH_ISSUER: 'https://id.example.com?x=1', DECLUTTER_AUTH_AUDIENCE: 'x' },
-      'DECLUTTER_AUTH_ISSUER',
-      'an issuer with a query',
-    ],
-    [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
-  ])('refuses %j: %s, %s', (env, variable) => {
+  it.each(REFUSED)('refuses %j: %s, %s', (env, variable) => {
     expect(problemsOf(env)).toEqual([variable]);
   });
 
@@ -120,7 +122,7 @@ describe('loadConfig', () => {
 
   it('leaves alone the passwords of targets and what clients use', () => {
     expect(
-      problemsOf({ DECLUTTER_TARGET_ORDERS_PASSWORD: 'x', DECLUTTER_URL: 'x', DECLUTTER_TOKEN: 'x' }),
+      problemsOf({ DECLUTTER_TARGET_ORDERS_PASSWORD: 'x', DECLUTTER_URL: 'x', DECLUTTER_CLIENT_ID: 'x' }),
     ).toEqual([]);
   });
 });
@@ -129,8 +131,10 @@ describe('docs/configuration.md', () => {
   it('describes every variable, and none that does not exist', async () => {
     const text = await readFile(new URL('../docs/configuration.md', import.meta.url), 'utf8');
     const described = [...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1] ?? '');
-    expect(described.filter((name) => !['DECLUTTER_URL', 'DECLUTTER_TOKEN'].includes(name)).sort()).toEqual(
-      [...VARIABLE_NAMES].sort(),
-    );
+    expect(
+      described
+        .filter((name) => !['DECLUTTER_URL', 'DECLUTTER_TOKEN', 'DECLUTTER_CLIENT_ID'].includes(name))
+        .sort(),
+    ).toEqual([...VARIABLE_NAMES].sort());
   });
 });

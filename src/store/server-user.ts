@@ -97,7 +97,7 @@ const noUser = (cause: unknown) =>
 
 async function reachesAll(user: ServerUser, paths: readonly string[]): Promise<boolean> {
   const tests = paths.map((path) => `[ -x '${path.replaceAll("'", String.raw`'\''`)}' ]`).join(' && ');
-  const [program = '', ...args] = [...user.prefix, '/bin/sh', '-c', tests];
+  const [program, ...args] = [...user.prefix, '/bin/sh', '-c', tests];
   return run(program, args, { cwd: '/', ...idsToSet(user) }).then(
     () => true,
     () => false,

@@ -1,0 +1,36 @@
+import { startWorker } from '../engine/worker.ts';
+import { blockedSessions } from '../engine/throttles/blocked-sessions.ts';
+import { replicaLag } from '../engine/throttles/replica-lag.ts';
+import type { Operation } from '../operations/define-operation.ts';
+import { archive } from '../operations/kinds/archive.ts';
+import { purge } from '../operations/kinds/purge.ts';
+import { reindex } from '../operations/kinds/reindex.ts';
+import { reorganization } from '../operations/kinds/reorganization.ts';
+import { restore } from '../operations/kinds/restore.ts';
+import { loadPlan } from './load-plan.ts';
+import type { Parts } from './parts.ts';
+
+/** How many runs one worker process works on at once; each of them rests most of its time. */
+const CONCURRENCY = 4;
+
+/** An operation only ever gets the specs of its own kind. */
+const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
+  [archive, purge, reindex, reorganization, restore].map((operation) => [
+    operation.kind,
+    operation as unknown as Operation,
+  ]),
+);
+
+/** Takes runs from now on. */
+export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Promise<void> {
+  const { config, store } = parts;
+  const worker = await startWorker({
+    ...parts,
+    times: config.lease,
+    concurrency: CONCURRENCY,
+    operations: OPERATIONS,
+    healthChecks: [blockedSessions, replicaLag],
+    loadPlan: loadPlan(store),
+  });
+  stack.defer(() => worker.stop());
+}
