@@ -9,6 +9,7 @@ import type { EngineDeps, Turn } from './execute-run.ts';
 import { HealthWatch } from './health-watch.ts';
 import { performBatches } from './perform-batches.ts';
 import { performStatements } from './perform-statements.ts';
+import { stopFor } from './retry.ts';
 import { RunArchive } from './run-archive.ts';
 import { RunProgress } from './run-progress.ts';
 import { measure, resultOf } from './run-result.ts';
@@ -91,15 +92,27 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   const before = await measure(session, parts.relation);
   const work = await operation.open(await contextOf(deps, turn, parts));
   const run = { ...parts, runId: claim.runId, plan: plan.spec, lease, progress, clock: deps.clock, stopping, begunAt: deps.clock.monotonicMs() };
-  const ending =
+  const ending = await endingOf(() =>
     work.mode === 'STATEMENTS'
-      ? await performStatements(work, position, { ...run, store: deps.store })
-      : await withHealth(deps, { monitor, session }, turn, (health) =>
+      ? performStatements(work, position, { ...run, store: deps.store })
+      : withHealth(deps, { monitor, session }, turn, (health) =>
           performBatches(work, position, { ...run, health, archive: parts.archive }),
-        );
+        ),
+  );
   progress.setResult(await resultOf(session, parts.relation, before, { plan: plan.spec, operation, rows: progress.rowsDone }));
   await progress.flush();
   return ending;
+}
+
+/** A run that stops by itself ends its turn in order, like one that was asked to: what is archived gets sealed and listed. */
+async function endingOf(work: () => Promise<Ending>): Promise<Ending> {
+  try {
+    return await work();
+  } catch (error) {
+    const stop = stopFor(error);
+    if (!(stop instanceof Stop)) throw error;
+    return { state: stop.outcome, code: stop.stateCode, reason: stop.message };
+  }
 }
 
 async function withHealth(

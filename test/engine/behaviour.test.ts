@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import pg from 'pg';
+import type { OperationSpec } from '../../src/domain/plan.ts';
+import type { Principal } from '../../src/domain/principal.ts';
+import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
+import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
+import { makeRunControl } from '../../src/engine/control-run.ts';
+import { findArchiveByRun } from '../../src/store/archives.ts';
+import { interruptLost } from '../../src/store/leases.ts';
+import { requireRun, type RunView } from '../../src/store/runs.ts';
+import { testEngine, type TestEngine } from '../support/engine.ts';
+import { fingerprintOf } from '../support/fingerprint.ts';
+import { type TestDatabase, testDatabase } from '../support/postgres.ts';
+
+const OLD = { column: 'old', op: 'EQ', value: 'true' } as const;
+const PURGE: OperationSpec = { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' };
+const FILES: OperationSpec = { ...PURGE, kind: 'ARCHIVE', destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' } };
+const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.2, batchRows: 300, batchMs: 2 };
+const BY: Principal = { subject: 'somebody', clientId: null, roles: ['OPERATOR'], isMachine: false, mayApprove: false };
+
+let database: TestDatabase;
+let engine: TestEngine;
+let other: pg.Client;
+
+beforeEach(async () => {
+  database = await testDatabase();
+  engine = await testEngine(database, { leaseMs: 3_000, heartbeatMs: 100 });
+  other = new pg.Client({ connectionString: database.url });
+  await other.connect();
+  await database.run(`
+    CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, old boolean NOT NULL, note text);
+    INSERT INTO item (old, note) SELECT i % 3 = 0, repeat('note ' || i, 20) FROM generate_series(1, 30000) AS i;
+    ANALYZE item`);
+});
+
+afterEach(async () => {
+  await other.end();
+  await engine.close();
+  await database.drop();
+});
+
+const control = () => makeRunControl({ ...engine.deps, queue: { nudge: () => Promise.resolve() } });
+const queue = (spec: OperationSpec, throttle = SLOW) => engine.queue({ name: 'item' }, spec, { throttle });
+
+async function until(runId: string, seen: (run: RunView) => boolean): Promise<RunView> {
+  for (;;) {
+    const run = await requireRun(engine.deps.store, runId);
+    if (seen(run)) return run;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const begun = (run: RunView) => run.progress.rowsDone > 0;
+const count = async (where: string) => (await database.run(`SELECT count(*)::int AS n FROM item WHERE ${where}`))[0]?.['n'];
+
+describe('what others do meanwhile', () => {
+  it('keeps a row that an UPDATE takes out of the filter, with its new value', async () => {
+    await other.query(`BEGIN; UPDATE item SET old = false, note = 'rescued' WHERE id IN (29997, 30000)`);
+    const runId = await queue(FILES, { ...SLOW, dutyCycle: 1 });
+    const work = engine.work(runId);
+    await until(runId, (run) => run.progress.rowsDone > 5_000);
+    await other.query('COMMIT');
+    expect(await work).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 9_998 } });
+    expect(await database.run(`SELECT id::int, note FROM item WHERE note = 'rescued' ORDER BY id`)).toEqual([
+      { id: 29_997, note: 'rescued' },
+      { id: 30_000, note: 'rescued' },
+    ]);
+  });
+
+  it('finds rows that an UPDATE moved into blocks already passed', async () => {
+    await database.run('DELETE FROM item WHERE id <= 600');
+    await database.run('VACUUM item');
+    const runId = await queue(PURGE);
+    const work = engine.work(runId);
+    await until(runId, (run) => run.progress.rowsDone > 2_000);
+    await other.query(`UPDATE item SET old = true, note = repeat('moved', 100) WHERE id > 29000`);
+    await work;
+    expect(await count('old')).toBe(0);
+  });
+
+  it('waits for a row lock, then pauses and names who holds it', async () => {
+    await other.query(`SET application_name = 'payroll'; BEGIN; SELECT FROM item WHERE id = 3 FOR UPDATE`);
+    const run = await engine.work(await queue(PURGE));
+    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'LOCKED' });
+    expect(run.stateReason).toMatch(/payroll/);
+    await other.query('ROLLBACK');
+    await control().resume(run.id, BY);
+    expect(await engine.work(run.id)).toMatchObject({ state: 'SUCCEEDED', result: { rowsDeleted: 10_000 } });
+  }, 60_000);
+});
+
+describe('what people ask', () => {
+  it('pauses after the batch with the archive sealed, and resumes from there', async () => {
+    const original = await fingerprintOf(database, 'SELECT * FROM item');
+    const runId = await queue(FILES);
+    const work = engine.work(runId);
+    await until(runId, begun);
+    await control().pause(runId, 'lunch', BY);
+    const paused = await work;
+    expect(paused).toMatchObject({ state: 'PAUSED', stateCode: 'PAUSED_BY_REQUEST' });
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    expect(archive?.rows).toBe(paused.progress.rowsDone);
+    expect(await count('true')).toBe(original.rows - paused.progress.rowsDone);
+    await control().resume(runId, BY);
+    await control().updateThrottle(runId, { dutyCycle: 1, batchRows: 5_000 }, BY);
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 10_000 } });
+  });
+
+  it('cancels after the batch, and what was archived verifies', async () => {
+    const runId = await queue(FILES);
+    const work = engine.work(runId);
+    await until(runId, begun);
+    await control().cancel(runId, null, BY);
+    const run = await work;
+    expect(run.state).toBe('CANCELLED');
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    const verification = await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY);
+    expect(verification).toMatchObject({ ok: true, rowsChecked: 30_000 - Number(await count('true')), problems: [] });
+    expect(verification.rowsChecked).toBeGreaterThan(0);
+    await expect(control().resume(runId, BY)).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+
+  it('hands a run back when the worker shuts down, and another goes on', async () => {
+    const stopping = new AbortController();
+    const runId = await queue(PURGE);
+    const work = engine.work(runId, stopping.signal);
+    await until(runId, begun);
+    stopping.abort();
+    expect(await work).toMatchObject({ state: 'INTERRUPTED', stateCode: 'WORKER_STOPPED' });
+    await control().updateThrottle(runId, { dutyCycle: 1, batchRows: 5_000 }, BY);
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsDeleted: 10_000 } });
+  });
+});
+
+describe('what has changed since the plan', () => {
+  it('pauses when a column is added between two batches, with nothing lost', async () => {
+    const runId = await queue(FILES);
+    const work = engine.work(runId);
+    await until(runId, begun);
+    await other.query('ALTER TABLE item ADD COLUMN extra int');
+    const run = await work;
+    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'SCHEMA_DRIFT' });
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    expect(Number(await count('true')) + (archive?.rows ?? 0)).toBe(30_000);
+  });
+
+  it('never lets a cascade carry off children that came after the plan', async () => {
+    await database.run(`CREATE TABLE child (item bigint REFERENCES item ON DELETE CASCADE); CREATE INDEX ON child (item);
+      INSERT INTO child VALUES (29997)`);
+    const run = await engine.work(await queue(PURGE, { ...SLOW, dutyCycle: 1 }));
+    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'DEPENDENTS' });
+    expect(await database.run('SELECT item::int FROM child')).toEqual([{ item: 29_997 }]);
+    expect(await count('id = 29997')).toBe(1);
+  });
+
+  it('stops when more rows match than the plan has counted', async () => {
+    const runId = await engine.queue({ name: 'item' }, PURGE, { rows: 3_000, rowsAreExact: true });
+    const run = await engine.work(runId);
+    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'LIMIT' });
+    expect(run.progress.rowsDone).toBeLessThan(6_000);
+  });
+});
+
+describe('two workers', () => {
+  it('lets only the newer one commit', async () => {
+    const runId = await queue(FILES);
+    const first = engine.work(runId);
+    await until(runId, begun);
+    await engine.deps.store.prisma.$executeRaw`UPDATE run SET "leaseUntil" = now() - interval '1 second' WHERE id = ${runId}::uuid`;
+    await interruptLost(engine.deps.store);
+    await control().updateThrottle(runId, { dutyCycle: 1, batchRows: 5_000 }, BY);
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED' });
+    await first;
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    expect(archive?.rows).toBe(10_000);
+    expect(await count('true')).toBe(20_000);
+    expect(await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY)).toMatchObject({ ok: true, rowsChecked: 10_000 });
+  });
+});
+
+describe('damage to an archive', () => {
+  it('is named by verify, and a restore puts nothing back', async () => {
+    const runId = await queue(FILES, { ...SLOW, dutyCycle: 1, batchRows: 5_000 });
+    await engine.work(runId);
+    const folder = path.join(engine.archiveDir, runId);
+    const [segment] = (await readdir(folder)).filter((name) => name.endsWith('.zst'));
+    await writeFile(path.join(folder, segment ?? ''), Buffer.from([0]), { flag: 'r+' });
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    const verification = await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY);
+    expect(verification.ok).toBe(false);
+    expect(verification.problems[0]?.message).toContain(segment);
+    const restoreId = await queue({
+      kind: 'RESTORE', archiveId: archive?.id ?? '', sourceRunId: runId, where: null, into: 'SOURCE', onConflict: 'REFUSE', schema: 'public', table: 'item',
+    });
+    expect(await engine.work(restoreId)).toMatchObject({ state: 'FAILED', stateCode: 'ARCHIVE_DAMAGED', result: { rowsRestored: 0 } });
+    expect(await count('true')).toBe(20_000);
+  });
+});
+
+describe('maintenance', () => {
+  it('rebuilds an index beside the old one and says how much came back', async () => {
+    await database.run(`CREATE INDEX item_note ON item (note); DELETE FROM item WHERE id % 10 <> 0`);
+    await database.run('VACUUM item');
+    const [index] = await database.run(`SELECT 'item_note'::regclass::oid::int AS oid`);
+    const runId = await queue({ kind: 'REINDEX', indexes: [{ oid: index?.['oid'] as number, schema: 'public', name: 'item_note' }] });
+    const run = await engine.work(runId);
+    expect(run).toMatchObject({ state: 'SUCCEEDED' });
+    expect(run.result.bytesReclaimed).toBeGreaterThan(1_000_000);
+    expect(await database.run(`SELECT count(*)::int AS n FROM pg_index WHERE NOT indisvalid`)).toEqual([{ n: 0 }]);
+  });
+
+  it('vacuums', async () => {
+    await database.run('DELETE FROM item WHERE old');
+    const run = await engine.work(await queue({ kind: 'REORGANIZATION', method: 'VACUUM' }));
+    expect(run.state).toBe('SUCCEEDED');
+    const free = await database.run(`CREATE EXTENSION pg_freespacemap; SELECT sum(avail)::int AS free FROM pg_freespace('item')`);
+    expect(free[0]?.['free']).toBeGreaterThan(500_000);
+  });
+});
