@@ -6,10 +6,13 @@ import { type ConnectDeps, openSession } from '../databases/connect.ts';
 import { makeDatabases } from '../databases/database-use-cases.ts';
 import { makeRunUseCases } from '../engine/run-use-cases.ts';
 import type { UseCases } from '../graphql/context.ts';
+import { makeCheckPlanFresh } from '../planning/check-plan.ts';
+import { makePlans } from '../planning/plan-use-cases.ts';
+import { makeProtection } from '../planning/protection-use-cases.ts';
 import { makeAudit } from '../store/audit.ts';
 import { findDatabaseById } from '../store/databases.ts';
 import { readMaintenanceStop } from '../store/maintenance-stop.ts';
-import { findPlan } from '../store/plans.ts';
+import { findPlan, type PlanView } from '../store/plans.ts';
 import type { SessionSettings } from '../target/session.ts';
 import { loadPlan } from './load-plan.ts';
 import type { Parts } from './parts.ts';
@@ -17,13 +20,17 @@ import type { Parts } from './parts.ts';
 /** Everything that the API can do, each with what it needs and no more. */
 export function makeUseCases(parts: Parts): UseCases {
   const { store, connectDeps } = parts;
+  const planning = { ...parts, fileStores: new Set(parts.fileStores.keys()) };
   const analysis = makeAnalysisUseCases({ ...parts, analyses: ANALYSES, replicas: replicasBy(connectDeps) });
   return {
     analysis,
     databases: makeDatabases({ ...connectDeps, takeFirstSnapshot: analysis.takeFirstSnapshot }),
-    runs: makeRunUseCases({
+    plans: makePlans(planning),
+    protection: makeProtection(planning),
+    runs: makeRunUseCases<PlanView>({
       ...parts,
       findPlan: (id) => findPlan(store, id),
+      checkFresh: makeCheckPlanFresh(planning),
       loadPlan: loadPlan(store),
       maintenanceStop: () => readMaintenanceStop(store),
     }),
