@@ -51,7 +51,8 @@ function compileComparison(filter: Comparison, column: Column, name: Sql): Sql {
 }
 
 function isNull(wanted: boolean, column: Column, name: Sql): Sql {
-  if (column.composite) return wanted ? sql`${name} IS NOT DISTINCT FROM NULL` : sql`${name} IS DISTINCT FROM NULL`;
+  if (column.composite)
+    return wanted ? sql`${name} IS NOT DISTINCT FROM NULL` : sql`${name} IS DISTINCT FROM NULL`;
   return wanted ? sql`${name} IS NULL` : sql`${name} IS NOT NULL`;
 }
 

@@ -255,20 +255,20 @@ describe('updateDatabase and removeDatabase', () => {
     const use = deps();
     const other = await testDatabase();
     await makeDatabases(use).register(input('changing'), ADMIN);
-    const updated = await makeDatabases(use).update(
-      'changing',
-      { environment: 'STAGING', password: null, passwordRef: 'env:DECLUTTER_TARGET_SHOP_PASSWORD' },
-      ADMIN,
-    );
+    const updated = await makeDatabases(use).update('changing', {
+      environment: 'STAGING',
+      password: null,
+      passwordRef: 'env:DECLUTTER_TARGET_SHOP_PASSWORD',
+    });
     expect(updated.environment).toBe('STAGING');
     expect(await findDatabase(control.store, 'changing')).toMatchObject({
       passwordBox: null,
       passwordRef: 'env:DECLUTTER_TARGET_SHOP_PASSWORD',
     });
-    await expect(makeDatabases(use).update('changing', { password: 'wrong' }, ADMIN)).rejects.toMatchObject({
+    await expect(makeDatabases(use).update('changing', { password: 'wrong' })).rejects.toMatchObject({
       code: 'PRECONDITION_FAILED',
     });
-    await expect(makeDatabases(use).update('absent', {}, ADMIN)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(makeDatabases(use).update('absent', {})).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(await findDatabase(control.store, 'changing')).toMatchObject({
       passwordRef: 'env:DECLUTTER_TARGET_SHOP_PASSWORD',
     });
@@ -281,9 +281,9 @@ describe('updateDatabase and removeDatabase', () => {
     const hold = await control.store.prisma.hold.create({
       data: { databaseId: id, schema: 'public', table: 't', reason: 'law', placedBy: 'ada' },
     });
-    await expect(makeDatabases(use).remove('held', ADMIN)).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(makeDatabases(use).remove('held')).rejects.toMatchObject({ code: 'CONFLICT' });
     await control.store.prisma.hold.update({ where: { id: hold.id }, data: { releasedAt: new Date() } });
-    expect(await makeDatabases(use).remove('held', ADMIN)).toBe(true);
+    expect(await makeDatabases(use).remove('held')).toBe(true);
     expect(await makeDatabases(use).find('held')).toBeNull();
   });
 });
@@ -292,7 +292,7 @@ describe('checkDatabase', () => {
   it('says for each capability what is missing and the GRANT that helps', async () => {
     const use = deps();
     await makeDatabases(use).register(input('checked'), ADMIN);
-    const check = await makeDatabases(use).check('checked', ADMIN);
+    const check = await makeDatabases(use).check('checked');
     expect(check.ok).toBe(false);
     const item = (code: string) => check.items.find((found) => found.code === code);
     expect(item('DELETE')).toEqual({
@@ -314,7 +314,7 @@ describe('checkDatabase', () => {
     const use = deps();
     const { id } = await makeDatabases(use).register(input('silent'), ADMIN);
     await control.store.prisma.database.update({ where: { id }, data: { port: 1 } });
-    expect(await makeDatabases(use).check('silent', ADMIN)).toMatchObject({
+    expect(await makeDatabases(use).check('silent')).toMatchObject({
       ok: false,
       items: [{ code: 'REACHABLE', ok: false }],
     });
@@ -333,7 +333,7 @@ describe('checkDatabase', () => {
       allowSuperuser: true,
     });
     await makeDatabases(use).register(asked, ADMIN);
-    const check = await makeDatabases(use).check(`v${version}`, ADMIN);
+    const check = await makeDatabases(use).check(`v${version}`);
     const failed = check.items.filter(({ ok }) => !ok).map(({ code }) => code);
     expect(failed).toEqual(['ROLE', 'EXTENSION_PGSTATTUPLE', 'EXTENSION_PG_STAT_STATEMENTS']);
     await database.drop();

@@ -1,0 +1,147 @@
+import type { Clock } from '../clock.ts';
+import type { Connect } from '../databases/connect.ts';
+import type { RowFilter } from '../domain/filter.ts';
+import { type OperationSpec, type PlanSpec, ROW_TOLERANCE, ROW_TOLERANCE_FLOOR } from '../domain/plan.ts';
+import { DeclutterError } from '../errors.ts';
+import { holdsOn } from '../store/holds.ts';
+import type { Store } from '../store/open-store.ts';
+import { markPlan, type PlanView } from '../store/plans.ts';
+import { readCapabilities } from '../target/capabilities.ts';
+import { readRelationByOid, type Relation } from '../target/catalog.ts';
+import { describeSchema, readFingerprint, schemaChanges } from '../target/fingerprint.ts';
+import { readIdentity, sameIdentity } from '../target/identity.ts';
+import { compileFilter } from '../target/row-filter.ts';
+import { READ_SETTINGS, type Session } from '../target/session.ts';
+import { ident, sql } from '../target/sql.ts';
+import { checkDestination } from './archive-destination.ts';
+import { Budget } from './budget.ts';
+import { DEFAULT_BUDGET_MS, nameOf } from './plan-context.ts';
+
+export interface CheckDeps {
+  readonly store: Store;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  readonly fileStores: ReadonlySet<string>;
+  readonly budgetMs?: number;
+}
+
+type Plan = Pick<PlanView, 'id' | 'databaseId' | 'spec' | 'forecast'>;
+
+/**
+ * Looks at the database again before a run starts: a plan is carried out exactly, or not at all.
+ * @throws PRECONDITION_FAILED naming the fact that has changed; the plan is STALE then
+ */
+export function makeCheckPlanFresh(deps: CheckDeps): (plan: Plan) => Promise<void> {
+  return async (plan) => {
+    const session = await deps.connect(plan.databaseId, {
+      ...READ_SETTINGS,
+      applicationName: 'declutter/check',
+    });
+    try {
+      const change = await changeSince(deps, session, plan);
+      if (change === null) return;
+      await markPlan(deps.store, plan.id, ['READY', 'NEEDS_APPROVAL', 'APPROVED'], 'STALE');
+      throw new DeclutterError('PRECONDITION_FAILED', `The plan is stale: ${change}. Make a new one.`, {
+        change,
+      });
+    } finally {
+      await session.close();
+    }
+  };
+}
+
+async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promise<string | null> {
+  const { spec } = plan;
+  if (!sameIdentity(await readIdentity(session), spec.identity))
+    return 'another database answers at this address';
+  return (
+    (await schemaChange(session, plan)) ??
+    (await holdChange(deps, plan)) ??
+    (await destinationChange(deps, session, spec)) ??
+    (await countChange(deps, session, spec))
+  );
+}
+
+async function schemaChange(session: Session, { spec, forecast }: Plan): Promise<string | null> {
+  for (const { oid, schema, name, fingerprint } of spec.relations) {
+    const table = nameOf({ schema, name });
+    const relation = await session.transaction(() => readRelationByOid(session, oid));
+    if (relation === null) return `the table ${table} was dropped`;
+    if (relation.schema !== schema || relation.name !== name)
+      return `the table ${table} is now ${nameOf(relation)}`;
+    if ((await readFingerprint(session, oid)) === fingerprint) continue;
+    const changes = schemaChanges(forecast.schemaFacts[oid] ?? [], await describeSchema(session, oid));
+    return changes.length === 0
+      ? `the definition of ${table} has changed`
+      : `in ${table}, ${changes.join(', ')}`;
+  }
+  return indexChange(session, spec.operation);
+}
+
+/** Indexes are not part of a table's fingerprint; a rebuild is of those that were planned. */
+async function indexChange(session: Session, operation: OperationSpec): Promise<string | null> {
+  if (operation.kind !== 'REINDEX') return null;
+  for (const { oid, schema, name } of operation.indexes) {
+    const index = await session.transaction(() => readRelationByOid(session, oid));
+    if (index?.schema !== schema || index.name !== name)
+      return `the index ${schema}.${name} was dropped, renamed or made anew`;
+  }
+  return null;
+}
+
+async function holdChange({ store }: CheckDeps, { databaseId, spec }: Plan): Promise<string | null> {
+  if (filterOf(spec.operation) === null) return null;
+  const placed = (await holdsOn(store, databaseId, spec.relations)).find(
+    ({ id }) => !spec.holds.includes(id),
+  );
+  return placed === undefined
+    ? null
+    : `a hold was placed on ${placed.schema}.${placed.table} (${placed.reason})`;
+}
+
+async function destinationChange(
+  deps: CheckDeps,
+  session: Session,
+  { operation, relations }: PlanSpec,
+): Promise<string | null> {
+  const subject = relations[0];
+  if (operation.kind !== 'ARCHIVE' || subject === undefined) return null;
+  const source = await session.transaction(() => readRelationByOid(session, subject.oid));
+  if (source === null) return `the table ${nameOf(subject)} was dropped`;
+  const capabilities = await session.transaction(() => readCapabilities(session));
+  const [problem] = await checkDestination(
+    { session, capabilities, fileStores: deps.fileStores },
+    operation.destination,
+    source,
+  );
+  return problem === undefined ? null : `the archive's destination is not as it was: ${problem.message}`;
+}
+
+/** Within the budget; what cannot be counted in time the run asserts batch by batch. */
+async function countChange(deps: CheckDeps, session: Session, spec: PlanSpec): Promise<string | null> {
+  const filter = filterOf(spec.operation);
+  const subject = spec.relations[0];
+  if (filter === null || subject === undefined || !spec.rowsAreExact) return null;
+  const relation = await session.transaction(() => readRelationByOid(session, subject.oid));
+  if (relation === null) return `the table ${nameOf(subject)} was dropped`;
+  const now = await countNow(deps, session, relation, filter);
+  const tolerance = Math.max(spec.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR);
+  if (now === null || Math.abs(now - spec.rows) <= tolerance) return null;
+  return `${now} rows match now, and ${spec.rows} did when it was made`;
+}
+
+function countNow(
+  { clock, budgetMs }: CheckDeps,
+  session: Session,
+  relation: Relation,
+  filter: RowFilter,
+): Promise<number | null> {
+  const table = ident(relation.schema, relation.name);
+  return new Budget(clock, budgetMs ?? DEFAULT_BUDGET_MS).count(
+    session,
+    sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${table} WHERE ${compileFilter(filter, relation)}`,
+  );
+}
+
+const filterOf = (operation: OperationSpec): RowFilter | null =>
+  operation.kind === 'PURGE' || operation.kind === 'ARCHIVE' ? operation.filter : null;

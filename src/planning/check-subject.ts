@@ -1,0 +1,183 @@
+import type { PlanNotice } from '../domain/plan.ts';
+import type { Relation } from '../target/catalog.ts';
+import type { Session } from '../target/session.ts';
+import { ident, integer, sql, toText } from '../target/sql.ts';
+import { nameOf, notice, type PlanContext } from './plan-context.ts';
+
+export type Right = 'SELECT' | 'INSERT' | 'DELETE' | 'MAINTAIN';
+
+const OUR_SCHEMA = 'declutter';
+
+/** What no plan may touch, and what a plan of rows cannot be made for. Empty: go on and look closer. */
+export function refuseRelation(relation: Relation): PlanNotice[] {
+  const name = nameOf(relation);
+  const { schema } = relation;
+  if (schema.startsWith('pg_') || schema === 'information_schema') {
+    return [notice('UNSAFE_TABLE', `${name} belongs to PostgreSQL itself.`)];
+  }
+  if (schema === OUR_SCHEMA) return [notice('UNSAFE_TABLE', `${name} belongs to Declutter's ledger.`)];
+  if (relation.kind === 'PARTITIONED') {
+    return [
+      notice(
+        'NOT_A_TABLE',
+        `${name} is partitioned and holds no rows itself.`,
+        'Plan each of its partitions by name.',
+      ),
+    ];
+  }
+  if (relation.kind !== 'TABLE' || relation.persistence === 'TEMPORARY') {
+    const kind =
+      relation.kind === 'TABLE' ? 'temporary table' : relation.kind.toLowerCase().replace('_', ' ');
+    return [notice('NOT_A_TABLE', `${name} is a ${kind}; rows are removed from ordinary tables only.`)];
+  }
+  return [];
+}
+
+/** What stands in the way of changing the table's rows, whoever asks. */
+export async function checkSubject(
+  context: PlanContext,
+  relation: Relation,
+  rights: readonly Right[],
+): Promise<PlanNotice[]> {
+  const { session } = context;
+  const blockers = [...checkServer(context), ...(await missingRights(context, relation, rights))];
+  if (relation.rules.length > 0) {
+    blockers.push(
+      notice(
+        'RULES',
+        `${nameOf(relation)} has rules (${relation.rules.join(', ')}), which can turn a statement into another.`,
+        'Drop the rules, or replace them by triggers.',
+      ),
+    );
+  }
+  if (await session.transaction(() => filtersRows(session, relation.oid))) {
+    blockers.push(
+      notice(
+        'ROW_SECURITY',
+        `Row security hides rows of ${nameOf(relation)} from our role, so that no count of it is true.`,
+        'Use a role that owns the table.',
+      ),
+    );
+  }
+  return blockers;
+}
+
+/** What stands in the way of any run on this server. */
+export function checkServer({ capabilities, database }: PlanContext): PlanNotice[] {
+  const { role, ledger, isStandby } = capabilities;
+  const quoted = toText(ident(role.name));
+  const grant = `GRANT CREATE ON DATABASE ${toText(ident(database.database))} TO ${quoted};`;
+  return [
+    ...(isStandby
+      ? [notice('STANDBY', 'This server is a standby and accepts no changes.', 'Register its primary.')]
+      : []),
+    ...(ledger === 'FOREIGN'
+      ? [
+          notice(
+            'LEDGER_RIGHTS',
+            'The schema declutter belongs to another role.',
+            `ALTER SCHEMA declutter OWNER TO ${quoted};`,
+          ),
+        ]
+      : []),
+    ...(ledger === 'ABSENT' && !role.mayCreateSchema
+      ? [
+          notice(
+            'LEDGER_RIGHTS',
+            'A run keeps its ledger in a schema of its own, which our role may not make.',
+            grant,
+          ),
+        ]
+      : []),
+  ];
+}
+
+async function missingRights(
+  context: PlanContext,
+  relation: Relation,
+  rights: readonly Right[],
+): Promise<PlanNotice[]> {
+  const missing: Right[] = [];
+  for (const right of rights) if (!(await hasRight(context, relation.oid, right))) missing.push(right);
+  if (missing.length === 0) return [];
+  return [
+    notice(
+      'NO_RIGHTS',
+      `The role ${context.capabilities.role.name} lacks ${missing.join(' and ')} on ${nameOf(relation)}.`,
+      grantOf(context, relation, missing),
+    ),
+  ];
+}
+
+function grantOf({ capabilities }: PlanContext, relation: Relation, missing: readonly Right[]): string {
+  const role = toText(ident(capabilities.role.name));
+  if (missing.includes('MAINTAIN') && capabilities.versionNumber < 170_000) {
+    return `Before PostgreSQL 17 only its owner may maintain a table: GRANT <owner> TO ${role};`;
+  }
+  return `GRANT ${missing.join(', ')} ON ${toText(ident(relation.schema, relation.name))} TO ${role};`;
+}
+
+/** MAINTAIN exists since PostgreSQL 17; before, ownership stands for it. */
+export async function hasRight(
+  { session, capabilities }: PlanContext,
+  oid: number,
+  right: Right,
+): Promise<boolean> {
+  const owner = sql`pg_catalog.pg_has_role(c.relowner, 'USAGE')`;
+  const held = sql`pg_catalog.has_table_privilege(c.oid, ${right})`;
+  const test =
+    right === 'MAINTAIN' ? (capabilities.versionNumber < 170_000 ? owner : sql`(${owner} OR ${held})`) : held;
+  const rows = await session.query<{ held: boolean }>(
+    sql`SELECT ${test} AS held FROM pg_catalog.pg_class c WHERE c.oid = ${integer(oid)}`,
+  );
+  return rows[0]?.held === true;
+}
+
+async function filtersRows(session: Session, oid: number): Promise<boolean> {
+  const { active } = await session.one<{ active: boolean }>(
+    sql`SELECT pg_catalog.row_security_active(${integer(oid)}::pg_catalog.oid) AS active`,
+  );
+  return active;
+}
+
+interface Publishing {
+  readonly publications: readonly string[];
+  readonly identified: boolean;
+}
+
+/** Deletes that are replicated need a way to name the row; without one PostgreSQL refuses them. */
+export async function checkPublications(
+  { session }: PlanContext,
+  relation: Relation,
+): Promise<{ blockers: PlanNotice[]; warnings: PlanNotice[] }> {
+  const { publications, identified } = await session.one<Publishing>(sql`
+    SELECT coalesce((SELECT pg_catalog.json_agg(p.pubname ORDER BY p.pubname)
+                       FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
+                      WHERE p.pubdelete AND t.schemaname = ${relation.schema} AND t.tablename = ${relation.name}), '[]') AS publications,
+           c.relreplident = 'f' OR EXISTS (
+             SELECT 1 FROM pg_catalog.pg_index i
+              WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS identified
+      FROM pg_catalog.pg_class c WHERE c.oid = ${integer(relation.oid)}`);
+  if (publications.length === 0) return { blockers: [], warnings: [] };
+  const list = publications.join(', ');
+  const name = nameOf(relation);
+  if (!identified) {
+    const hint = `Give it a primary key, or: ALTER TABLE ${toText(ident(relation.schema, relation.name))} REPLICA IDENTITY FULL;`;
+    return {
+      blockers: [
+        notice(
+          'PUBLICATION_IDENTITY',
+          `${name} is published (${list}) but has no replica identity: deletes would fail.`,
+          hint,
+        ),
+      ],
+      warnings: [],
+    };
+  }
+  const warning = notice(
+    'PUBLICATION',
+    `Deletes in ${name} are replicated to the subscribers of ${list}.`,
+    'If they keep history, take the deletes out of the publication first.',
+  );
+  return { blockers: [], warnings: [warning] };
+}

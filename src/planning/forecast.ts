@@ -1,0 +1,71 @@
+import type { PlanImpact } from '../domain/plan.ts';
+import type { Relation } from '../target/catalog.ts';
+import type { Look } from './plan-deletion.ts';
+
+/** Rows a second of work without rest, and bytes a second; measured on two cores (docs/benchmarks.md). */
+const RATES = { PURGE: 500_000, FILES: 350_000, TABLE: 400_000, LISTED: 150_000, RESTORE: 200_000 };
+const BYTES_PER_SECOND = 100_000_000;
+const INDEX_BYTES_PER_SECOND = 60_000_000;
+const WAL_BYTES_PER_ROW = 59;
+const BLOCK_BYTES = 8_192;
+/** What zstd leaves of COPY's text. */
+const COMPRESSED = 0.25;
+
+export function deletionForecast({ relation, measured, destination, chosen, throttle }: Look): PlanImpact {
+  const { rows, rowsAreExact, share, bytes } = measured;
+  const rate = chosen.pick === 'INDEX' ? RATES.LISTED : RATES[destination?.kind ?? 'PURGE'];
+  const readBytes = chosen.pick === 'INDEX' ? bytes : relation.heapBytes;
+  const seconds = rows / rate + (readBytes + (destination === null ? 0 : bytes)) / BYTES_PER_SECOND;
+  // The first change of a block after a checkpoint writes the whole block.
+  const blocks = Math.min(relation.pages, rows);
+  const copies = destination?.kind === 'TABLE' ? bytes + rows * WAL_BYTES_PER_ROW : 0;
+  return {
+    rows,
+    rowsAreExact,
+    share,
+    bytes,
+    estimatedSeconds: Math.ceil(seconds / throttle.dutyCycle),
+    walBytes: Math.round(rows * WAL_BYTES_PER_ROW + blocks * BLOCK_BYTES + copies),
+    diskNeededBytes:
+      destination === null ? 0 : Math.round(destination.kind === 'FILES' ? bytes * COMPRESSED : bytes),
+  };
+}
+
+/** One index after the other: the copy of the largest is the most that is needed at a time. */
+export function reindexForecast(sizes: readonly number[]): PlanImpact {
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  return {
+    ...NO_ROWS,
+    bytes,
+    estimatedSeconds: Math.ceil(bytes / INDEX_BYTES_PER_SECOND) + sizes.length,
+    walBytes: bytes,
+    diskNeededBytes: Math.max(0, ...sizes),
+  };
+}
+
+/** A read of the table, and for VACUUM of its indexes; how much it writes depends on the dead rows. */
+export const reorganizationForecast = (relation: Relation, method: 'ANALYZE' | 'VACUUM'): PlanImpact => ({
+  ...NO_ROWS,
+  bytes: method === 'VACUUM' ? relation.totalBytes : 0,
+  estimatedSeconds: method === 'VACUUM' ? Math.ceil(relation.totalBytes / BYTES_PER_SECOND) + 1 : 2,
+  walBytes: method === 'VACUUM' ? null : 0,
+  diskNeededBytes: 0,
+});
+
+export const restoreForecast = (
+  rows: number,
+  rowsAreExact: boolean,
+  share: number,
+  bytes: number,
+  dutyCycle: number,
+): PlanImpact => ({
+  rows,
+  rowsAreExact,
+  share,
+  bytes,
+  estimatedSeconds: Math.ceil((rows / RATES.RESTORE + bytes / BYTES_PER_SECOND) / dutyCycle),
+  walBytes: Math.round(bytes + rows * WAL_BYTES_PER_ROW),
+  diskNeededBytes: bytes,
+});
+
+const NO_ROWS = { rows: 0, rowsAreExact: true, share: 0 } as const;

@@ -1,0 +1,183 @@
+import { canonicalFilter } from '../domain/filter.ts';
+import { limitsFrom } from '../domain/limits.ts';
+import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
+import type { Throttle } from '../domain/run.ts';
+import { throttleFrom } from '../domain/throttle.ts';
+import type { Relation } from '../target/catalog.ts';
+import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
+import type { Sql } from '../target/sql.ts';
+import { checkDestination, destinationFrom } from './archive-destination.ts';
+import { isArchiveTable } from './archive-tables.ts';
+import { checkPublications, checkSubject, refuseRelation } from './check-subject.ts';
+import { type ChosenPick, choosePick } from './choose-pick.ts';
+import { deletionSteps, deletionLocks } from './deletion-steps.ts';
+import { deletionForecast } from './forecast.ts';
+import { heldRows } from './holds.ts';
+import { measureRows, type MeasuredRows } from './measure-rows.ts';
+import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
+import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
+import { type Effects, firing, readEffects } from './read-effects.ts';
+import type { Draft } from './save-plan.ts';
+
+/** The dry run of a purge, or with a destination of an archive: the same rows, kept. */
+export async function planDeletion(
+  context: PlanContext,
+  input: PlanPurgeInput,
+  destinationInput: ArchiveDestinationInput | null,
+): Promise<Draft> {
+  const { filter, cutoff } = canonicalFilter(input.where, context.now);
+  const relation = await requireRelation(context, input.schema, input.table);
+  const destination = destinationInput && destinationFrom(destinationInput, relation);
+  await checkFilterValues(context.session, filter, relation);
+  const throttle = throttleFrom(input.throttle);
+  const shared = { relations: [relation], subject: relation, throttle, cutoff };
+  const operation = (pick: Pick): OperationSpec => {
+    const rows = { filter, dependents: input.dependents, pick };
+    return destination === null ? { kind: 'PURGE', ...rows } : { kind: 'ARCHIVE', ...rows, destination };
+  };
+  const unsafe = await refuseSubject(context, relation);
+  if (unsafe.length > 0) {
+    const limits = limitsFrom(input.limits, 0);
+    return { ...shared, ...nothing(unsafe), operation: operation('HEAP_RANGES'), limits };
+  }
+  const condition = compileFilter(filter, relation);
+  const measured = await measureRows(context, relation, condition);
+  const limits = limitsFrom(input.limits, measured.tableRows);
+  const chosen = await choosePick(context, relation, condition, measured);
+  const look: Look = { context, relation, measured, limits, throttle, destination, chosen, condition };
+  const effects = await readEffects(context, relation, {
+    filter: (alias) => compileFilter(filter, relation, alias),
+    dependents: input.dependents,
+    rows: measured.rows,
+    batches: Math.ceil(measured.rows / throttle.batchRows),
+  });
+  return { ...shared, ...(await drawUp(look, effects)), operation: operation(chosen.pick), limits };
+}
+
+/** Everything that is told of the plan, and what stands in its way. */
+async function drawUp(look: Look, effects: Effects) {
+  const { context, relation, measured, limits, destination, condition } = look;
+  const holds = await heldRows(context, relation, condition);
+  const publications = await checkPublications(context, relation);
+  const stores = { ...context, fileStores: context.deps.fileStores };
+  return {
+    holds: holds.ids,
+    impact: deletionForecast(look),
+    effects: effects.effects,
+    locks: deletionLocks(look),
+    blockers: [
+      ...effects.blockers,
+      ...holds.blockers,
+      ...publications.blockers,
+      ...limitBlockers(measured, limits),
+      ...(destination === null ? [] : await checkDestination(stores, destination, relation)),
+    ],
+    warnings: [...effects.warnings, ...publications.warnings, ...warningsOf(relation, measured)],
+    steps: deletionSteps(look),
+    sample: measured.sample,
+  };
+}
+
+export interface Look {
+  readonly context: PlanContext;
+  readonly relation: Relation;
+  readonly measured: MeasuredRows;
+  readonly limits: Limits;
+  readonly throttle: Throttle;
+  readonly destination: ArchiveDestination | null;
+  readonly chosen: ChosenPick;
+  readonly condition: Sql;
+}
+
+/** Reasons for which not even counting makes sense. */
+async function refuseSubject(context: PlanContext, relation: Relation): Promise<PlanNotice[]> {
+  const unsafe = refuseRelation(relation);
+  if (unsafe.length > 0) return unsafe;
+  if (await isArchiveTable(context, relation)) {
+    const message = `${nameOf(relation)} keeps the rows of an archive; removing them would break it.`;
+    return [notice('UNSAFE_TABLE', message, 'Archives end by their own plans.')];
+  }
+  return checkSubject(context, relation, ['SELECT', 'DELETE']);
+}
+
+const nothing = (blockers: readonly PlanNotice[]) => ({
+  holds: [],
+  impact: {
+    rows: 0,
+    rowsAreExact: false,
+    share: 0,
+    bytes: 0,
+    estimatedSeconds: null,
+    walBytes: null,
+    diskNeededBytes: null,
+  },
+  effects: [],
+  locks: [],
+  blockers,
+  warnings: [],
+  steps: [],
+  sample: [],
+});
+
+function limitBlockers(
+  { rows, share, rowsAreExact }: MeasuredRows,
+  { maxRows, maxShare }: Limits,
+): PlanNotice[] {
+  const about = rowsAreExact ? '' : 'about ';
+  const percent = (part: number) => `${Math.round(part * 1_000) / 10} %`;
+  return [
+    ...(maxRows !== null && rows > maxRows
+      ? [
+          notice(
+            'ROW_LIMIT',
+            `${about}${rows} rows match; limits.maxRows allows ${maxRows}.`,
+            'Narrow the filter, or raise the limit.',
+          ),
+        ]
+      : []),
+    ...(maxShare !== null && share > maxShare
+      ? [
+          notice(
+            'SHARE_LIMIT',
+            `${about}${percent(share)} of the table's rows match; ${percent(maxShare)} are allowed.`,
+            'Look at the filter and the sample. If it is meant, say so by limits.maxShare.',
+          ),
+        ]
+      : []),
+  ];
+}
+
+function warningsOf(relation: Relation, { rows, rowsAreExact }: MeasuredRows): PlanNotice[] {
+  const before = firing(relation, 'DELETE').filter(
+    ({ timing, level }) => timing === 'BEFORE' && level === 'ROW',
+  );
+  return [
+    ...(rows === 0 ? [notice('NOTHING_TO_DO', 'No row matches the filter.')] : []),
+    ...(rowsAreExact
+      ? []
+      : [
+          notice(
+            'ROWS_ESTIMATED',
+            'The time for counting was up: the number of rows is an estimate.',
+            'The run asserts its limits batch by batch.',
+          ),
+        ]),
+    ...(relation.hasChildren
+      ? [
+          notice(
+            'INHERITANCE_CHILDREN',
+            `${nameOf(relation)} has child tables; only its own rows are treated.`,
+          ),
+        ]
+      : []),
+    ...(relation.persistence === 'UNLOGGED'
+      ? [notice('UNLOGGED', `${nameOf(relation)} is unlogged: a crash of the server empties it.`)]
+      : []),
+    ...before.map(({ name }) =>
+      notice(
+        'BEFORE_DELETE_TRIGGER',
+        `The trigger ${name} can keep rows from being deleted; the run ends with ROWS_KEPT then.`,
+      ),
+    ),
+  ];
+}

@@ -1,0 +1,58 @@
+import type { RowFilterInput } from '../domain/filter.ts';
+import type { LimitsInput } from '../domain/limits.ts';
+import type { ThrottleInput } from '../domain/run.ts';
+import type {
+  ArchiveFormat,
+  ArchiveKind,
+  DependentRows,
+  ReorganizationMethod,
+  RestoreConflict,
+  RestoreInto,
+} from '../domain/words.ts';
+
+type Maybe<T> = T | null | undefined;
+
+interface PlanTableInput {
+  database: string;
+  schema: string;
+  table: string;
+  reason?: Maybe<string>;
+}
+
+export interface PlanPurgeInput extends PlanTableInput {
+  where: RowFilterInput;
+  dependents: DependentRows;
+  limits?: Maybe<LimitsInput>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
+export interface ArchiveDestinationInput {
+  kind: ArchiveKind;
+  store?: Maybe<string>;
+  format?: Maybe<ArchiveFormat>;
+  schema?: Maybe<string>;
+  table?: Maybe<string>;
+}
+
+export interface PlanArchiveInput extends PlanPurgeInput {
+  destination: ArchiveDestinationInput;
+}
+
+export interface PlanReorganizationInput extends PlanTableInput {
+  method: ReorganizationMethod;
+  index?: Maybe<string>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
+export interface PlanReindexInput extends PlanTableInput {
+  indexes?: Maybe<string[]>;
+}
+
+export interface PlanRestoreInput {
+  archiveId?: Maybe<string>;
+  runId?: Maybe<string>;
+  where?: Maybe<RowFilterInput>;
+  into: RestoreInto;
+  onConflict: RestoreConflict;
+  reason?: Maybe<string>;
+}

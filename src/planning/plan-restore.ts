@@ -1,0 +1,159 @@
+import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
+import type { PlanNotice } from '../domain/plan.ts';
+import { DEFAULT_THROTTLE } from '../domain/run.ts';
+import { badInput, notFound } from '../errors.ts';
+import { type ArchiveView, findArchiveById, findArchiveByRun } from '../store/archives.ts';
+import type { Store } from '../store/open-store.ts';
+import { readRelation, type Relation } from '../target/catalog.ts';
+import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
+import { ident, sql } from '../target/sql.ts';
+import { LEDGER_STEP } from './deletion-steps.ts';
+import { restoreForecast } from './forecast.ts';
+import { nameOf, notice, type PlanContext } from './plan-context.ts';
+import type { PlanRestoreInput } from './plan-inputs.ts';
+import { triggerEffects } from './read-effects.ts';
+import { type Checked, checkSide, checkSource } from './restore-checks.ts';
+import { restoreSteps } from './restore-steps.ts';
+import { type Draft, NO_LIMITS } from './save-plan.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The archive that a restore is for. @throws BAD_USER_INPUT, NOT_FOUND */
+export async function archiveOf(store: Store, { archiveId, runId }: PlanRestoreInput): Promise<ArchiveView> {
+  if ((archiveId == null) === (runId == null)) throw badInput('Give archiveId or runId.');
+  const id = archiveId ?? runId ?? '';
+  const find = archiveId == null ? findArchiveByRun : findArchiveById;
+  const archive = UUID.test(id) ? await find(store, id) : null;
+  if (archive === null) throw notFound('The archive');
+  return archive;
+}
+
+/** Puts archived rows back, into the table that they came from or into a new one beside it. The archive stays. */
+export async function planRestore(
+  context: PlanContext,
+  archive: ArchiveView,
+  input: PlanRestoreInput,
+): Promise<Draft> {
+  const look = await lookAt(context, archive, input);
+  const { target, source, shape, where, rows, checked } = look;
+  const share = archive.rows === 0 ? 0 : rows.count / archive.rows;
+  const bytes = Math.round(plainBytes(archive) * share);
+  return {
+    operation: {
+      kind: 'RESTORE',
+      archiveId: archive.id,
+      sourceRunId: archive.runId,
+      where,
+      into: input.into,
+      onConflict: input.onConflict,
+      schema: target.schema,
+      table: target.name,
+    },
+    relations: source === null ? [] : [source],
+    subject: target,
+    limits: NO_LIMITS,
+    throttle: DEFAULT_THROTTLE,
+    holds: [],
+    cutoff: look.cutoff,
+    impact: restoreForecast(rows.count, rows.exact, share, bytes, DEFAULT_THROTTLE.dutyCycle),
+    effects: source === null ? [] : triggerEffects(source, 'INSERT', rows.count, 1),
+    locks: [{ relation: nameOf(target), mode: 'ROW EXCLUSIVE', longestMs: DEFAULT_THROTTLE.batchMs }],
+    blockers: checked.blockers,
+    warnings: [...checked.warnings, ...rowWarnings(archive, rows.exact)],
+    steps: [LEDGER_STEP, ...restoreSteps(archive, target, shape, where, input)],
+    sample: [],
+  };
+}
+
+interface Look {
+  readonly target: { readonly schema: string; readonly name: string };
+  /** The table that the rows go back to; null when a side table takes them, or it is gone. */
+  readonly source: Relation | null;
+  /** A table with the archive's columns, where there still is one. */
+  readonly shape: Relation | null;
+  readonly where: RowFilter | null;
+  readonly cutoff: Date | null;
+  readonly rows: { readonly count: number; readonly exact: boolean };
+  readonly checked: Checked;
+}
+
+async function lookAt(context: PlanContext, archive: ArchiveView, input: PlanRestoreInput): Promise<Look> {
+  const { session, now } = context;
+  const { filter: where, cutoff } =
+    input.where == null ? { filter: null, cutoff: null } : canonicalFilter(input.where, now);
+  const source = await session.transaction(() => readRelation(session, archive.schema, archive.table));
+  const shape = source ?? (await holderOf(context, archive));
+  if (where !== null) await checkWhere(context, where, shape);
+  const rows = await countArchived(context, archive, where, shape);
+  if (input.into === 'SOURCE') {
+    const target = { schema: archive.schema, name: archive.table };
+    return {
+      target,
+      source,
+      shape,
+      where,
+      cutoff,
+      rows,
+      checked: await checkSource(context, archive, source),
+    };
+  }
+  const target = { schema: archive.schema, name: sideTableName(archive) };
+  return { target, source: null, shape, where, cutoff, rows, checked: await checkSide(context, target) };
+}
+
+const rowWarnings = (archive: ArchiveView, exact: boolean): PlanNotice[] => [
+  ...(archive.rows === 0 ? [notice('NOTHING_TO_DO', 'The archive holds no rows.')] : []),
+  ...(exact
+    ? []
+    : [
+        notice(
+          'ROWS_ESTIMATED',
+          "How many of the archive's rows the filter finds shows when they are read; all are counted here.",
+        ),
+      ]),
+];
+
+async function holderOf(
+  { session }: PlanContext,
+  { content: { holder } }: ArchiveView,
+): Promise<Relation | null> {
+  return holder === null
+    ? null
+    : session.transaction(() => readRelation(session, holder.schema, holder.name));
+}
+
+/** How values of a column compare is known from a table that has it. */
+async function checkWhere({ session }: PlanContext, where: RowFilter, shape: Relation | null): Promise<void> {
+  if (shape === null)
+    throw badInput(
+      'The table of this archive is gone, so that a filter cannot be read. Restore all of it into: SIDE_TABLE.',
+    );
+  await checkFilterValues(session, where, shape);
+}
+
+/** Cut so that names of different archives do not collide after 63 bytes. */
+function sideTableName({ table, runId }: ArchiveView): string {
+  let stem = table;
+  while (Buffer.byteLength(stem) > 45) stem = stem.slice(0, -1);
+  return `${stem}_restored_${runId.slice(0, 8)}`;
+}
+
+/** Files are read when the run reads them; a table can be asked now. */
+async function countArchived(
+  context: PlanContext,
+  archive: ArchiveView,
+  where: RowFilter | null,
+  shape: Relation | null,
+) {
+  const { holder } = archive.content;
+  if (where === null) return { count: archive.rows, exact: true };
+  if (holder === null || shape === null) return { count: archive.rows, exact: false };
+  const count = await context.budget.count(
+    context.session,
+    sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${ident(holder.schema, holder.name)} WHERE ${compileFilter(where, shape)}`,
+  );
+  return { count: count ?? archive.rows, exact: count !== null };
+}
+
+const COMPRESSION = 4;
+const plainBytes = ({ kind, bytes }: ArchiveView): number => (kind === 'TABLE' ? bytes : bytes * COMPRESSION);

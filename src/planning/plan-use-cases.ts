@@ -1,0 +1,58 @@
+import type { Principal } from '../domain/principal.ts';
+import type { PlanState } from '../domain/words.ts';
+import type { Page, PageRequest } from '../store/page.ts';
+import { findPlan, listPlans, type PlanView } from '../store/plans.ts';
+import { approvePlan, rejectPlan } from './decide-plan.ts';
+import { type PlanContext, type PlanningDeps, withPlanContext } from './plan-context.ts';
+import { planDeletion } from './plan-deletion.ts';
+import type {
+  PlanArchiveInput,
+  PlanPurgeInput,
+  PlanReindexInput,
+  PlanReorganizationInput,
+  PlanRestoreInput,
+} from './plan-inputs.ts';
+import { planReindex } from './plan-reindex.ts';
+import { planReorganization } from './plan-reorganization.ts';
+import { archiveOf, planRestore } from './plan-restore.ts';
+import { checkedReason, type Draft, savePlan } from './save-plan.ts';
+
+export interface PlanQuery extends PageRequest {
+  readonly database?: string | null;
+  readonly states?: readonly PlanState[] | null;
+}
+
+/** Dry runs: each looks at the database, writes down exactly what would be done, and changes nothing there. */
+export function makePlans(deps: PlanningDeps) {
+  const plan = (
+    input: { readonly database: string; readonly reason?: string | null | undefined },
+    by: Principal,
+    draft: (context: PlanContext) => Promise<Draft>,
+  ): Promise<PlanView> => {
+    const reason = checkedReason(input.reason);
+    return withPlanContext(deps, input.database, async (context) =>
+      savePlan(context, await draft(context), { reason, by }),
+    );
+  };
+  return {
+    purge: async (input: PlanPurgeInput, by: Principal) =>
+      plan(input, by, (context) => planDeletion(context, input, null)),
+    archive: async (input: PlanArchiveInput, by: Principal) =>
+      plan(input, by, (context) => planDeletion(context, input, input.destination)),
+    reindex: async (input: PlanReindexInput, by: Principal) =>
+      plan(input, by, (context) => planReindex(context, input)),
+    reorganization: async (input: PlanReorganizationInput, by: Principal) =>
+      plan(input, by, (context) => planReorganization(context, input)),
+    restore: async (input: PlanRestoreInput, by: Principal) => {
+      const archive = await archiveOf(deps.store, input);
+      return plan({ database: archive.databaseName, reason: input.reason }, by, (context) =>
+        planRestore(context, archive, input),
+      );
+    },
+    find: (id: string): Promise<PlanView | null> => findPlan(deps.store, id, deps.clock.now()),
+    list: async (query: PlanQuery): Promise<Page<PlanView>> => listPlans(deps.store, query, deps.clock.now()),
+    approve: (id: string, hash: string, comment: string | null, by: Principal) =>
+      approvePlan(deps, id, hash, comment, by),
+    reject: (id: string, comment: string | null, by: Principal) => rejectPlan(deps, id, comment, by),
+  };
+}

@@ -1,0 +1,74 @@
+import { canonicalFilter, type RowFilterInput } from '../domain/filter.ts';
+import type { Principal } from '../domain/principal.ts';
+import { badInput, DeclutterError, notFound } from '../errors.ts';
+import { endHold, findHold, type HoldView, insertHold, listHolds } from '../store/holds.ts';
+import {
+  type MaintenanceStopView,
+  readMaintenanceStop,
+  writeMaintenanceStop,
+} from '../store/maintenance-stop.ts';
+import { checkFilterValues } from '../target/row-filter.ts';
+import { type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
+import { checkedReason } from './save-plan.ts';
+
+export interface HoldInput {
+  database: string;
+  schema: string;
+  table: string;
+  where?: RowFilterInput | null | undefined;
+  reason: string;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** What keeps rows from being removed: holds on tables or rows, and the stop switch for everything. */
+export function makeProtection(deps: PlanningDeps) {
+  return {
+    holds: (database?: string | null): Promise<HoldView[]> => listHolds(deps.store, database ?? null),
+    placeHold: (input: HoldInput, by: Principal) => placeHold(deps, input, by),
+    releaseHold: (id: string, reason: string, by: Principal) => releaseHold(deps, id, reason, by),
+    maintenanceStop: (): Promise<MaintenanceStopView> => readMaintenanceStop(deps.store),
+    setMaintenanceStop: async (on: boolean, reason: string, by: Principal): Promise<MaintenanceStopView> =>
+      writeMaintenanceStop(deps.store, {
+        on,
+        reason: required(reason),
+        since: deps.clock.now(),
+        by: by.subject,
+      }),
+  };
+}
+
+/** A misspelt name would protect nothing without a word, so the database is asked. */
+async function placeHold(deps: PlanningDeps, input: HoldInput, by: Principal): Promise<HoldView> {
+  const reason = required(input.reason);
+  return withPlanContext(deps, input.database, async (context) => {
+    const where = input.where == null ? null : canonicalFilter(input.where, context.now).filter;
+    const relation = await requireRelation(context, input.schema, input.table);
+    if (where !== null) await checkFilterValues(context.session, where, relation);
+    return insertHold(deps.store, {
+      databaseId: context.database.id,
+      schema: relation.schema,
+      table: relation.name,
+      where,
+      reason,
+      placedBy: by.subject,
+      placedAt: context.now,
+    });
+  });
+}
+
+async function releaseHold(deps: PlanningDeps, id: string, reason: string, by: Principal): Promise<HoldView> {
+  const release = { releasedAt: deps.clock.now(), releasedBy: by.subject, releaseReason: required(reason) };
+  const hold = UUID.test(id) ? await findHold(deps.store, id) : null;
+  if (hold === null) throw notFound('The hold');
+  const released = await endHold(deps.store, id, release);
+  if (released === null) throw new DeclutterError('CONFLICT', 'The hold has been released already.');
+  return released;
+}
+
+/** @throws BAD_USER_INPUT */
+function required(reason: string): string {
+  const checked = checkedReason(reason);
+  if (checked === null || checked.trim() === '') throw badInput('Say why: reason may not be empty.');
+  return checked;
+}
