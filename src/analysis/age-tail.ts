@@ -58,6 +58,14 @@ async function tailsByStatistics(
   now: Date,
 ): Promise<Map<number, Tail>> {
   const instants = cutoffs(now);
+  const wanted = [
+    sql`pg_catalog.unnest(${candidates.map(({ table }) => String(table.oid))}::int8[])`,
+    ...[
+      candidates.map(({ table }) => table.schema),
+      candidates.map(({ table }) => table.name),
+      candidates.map(({ column }) => column.name),
+    ].map((names) => sql`pg_catalog.unnest(${names}::text[])`),
+  ];
   const ages = sql`pg_catalog.unnest(${instants}::timestamptz[]) WITH ORDINALITY g (cutoff, position)`;
   const rows = await readCatalog<StatisticsRow>(
     session,
@@ -69,8 +77,7 @@ async function tailsByStatistics(
                coalesce(pg_catalog.cardinality(h.bounds), 0) AS bounds,
                ARRAY(SELECT pg_catalog.count(b) FILTER (WHERE b < g.cutoff)::float8 FROM ${ages} LEFT JOIN pg_catalog.unnest(h.bounds) b ON true
                       GROUP BY g.position ORDER BY g.position) AS bounds_older
-          FROM pg_catalog.unnest(${candidates.map(({ table }) => String(table.oid))}::int8[], ${candidates.map(({ table }) => table.schema)}::text[],
-                 ${candidates.map(({ table }) => table.name)}::text[], ${candidates.map(({ column }) => column.name)}::text[]) w (oid, schema, name, attname)
+          FROM ROWS FROM (${join(wanted, ', ')}) w (oid, schema, name, attname)
           JOIN pg_catalog.pg_stats s ON s.schemaname = w.schema AND s.tablename = w.name AND s.attname = w.attname AND NOT s.inherited
          CROSS JOIN LATERAL (SELECT s.histogram_bounds::text::timestamptz[] AS bounds) h
          WHERE s.histogram_bounds IS NOT NULL OR s.most_common_vals IS NOT NULL`,

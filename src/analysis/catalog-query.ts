@@ -67,6 +67,10 @@ export function readCatalog<Row extends object>(session: Session, query: Sql): P
 
 const isLocked = (error: unknown) => error instanceof TargetError && error.failure === 'LOCKED';
 
+/** undefined_table, undefined_column: dropped while we were looking */
+const GONE = ['42P01', '42703'];
+
 /** The database could not or would not answer this one question; others may still be asked. */
 export const isRefusal = (error: unknown): error is TargetError =>
-  error instanceof TargetError && ['LOCKED', 'CANCELLED', 'RIGHTS', 'DRIFT'].includes(error.failure);
+  error instanceof TargetError &&
+  (['LOCKED', 'CANCELLED', 'RIGHTS'].includes(error.failure) || GONE.includes(error.sqlstate ?? ''));

@@ -70,12 +70,17 @@ function onlyDeadRows(table: TableFacts, why: Unknown, around: Surroundings): Bl
 }
 
 /**
- * VACUUM FULL and CLUSTER leave the counter of dead rows as it was. Where so many rows, dead ones with them, could not
- * have found room by the density that VACUUM or ANALYZE saw last, the counter is not to be believed.
+ * VACUUM FULL and CLUSTER leave the counter of dead rows as it was. It is believed where so many rows have room by the
+ * density that was seen last (when the dead were alive), or where they fill the pages by the width that is known of them.
  */
-function couldHold({ pages, liveRows, deadRows }: TableFacts): boolean {
+function couldHold(table: TableFacts): boolean {
+  const { pages, liveRows, deadRows } = table;
   if (pages.rows < 0 || pages.counted === 0) return true;
-  return 0.8 * (liveRows + deadRows) <= (pages.rows / pages.counted) * pages.count;
+  if (0.8 * (liveRows + deadRows) <= (pages.rows / pages.counted) * pages.count) return true;
+  const row = rowSize(table.columns);
+  if (row === null) return false;
+  const filled = heapBytes(liveRows + deadRows, row, table.fillfactor) / (pages.count * PAGE_BYTES);
+  return filled > 0.8 && filled < 1.2;
 }
 
 const deadPages = (pages: HeapPages, live: number, dead: number) =>

@@ -14,6 +14,7 @@ import { planRemedy } from '../remedies.ts';
 
 const SMALLEST_ROWS = 1_000;
 const SMALLEST_BYTES = 256 * 1024;
+const LONG_TAIL = 0.1;
 /** All rows are old: a table nobody adds to is reference data, or dead; age alone says nothing about it. */
 const NOTHING_NEW = 0.99;
 
@@ -40,12 +41,8 @@ function candidateOf(table: MeasuredTable): { table: MeasuredTable; column: Aged
   return column && { table, column };
 }
 
-/** From which age on the rows are too many, or null. What expires, or is seen again, is obsolete sooner. */
-function obsoleteAge(column: AgedColumn, tail: Tail): AgeDays | null {
-  if (column.isTransient) return tail.older[30] >= 0.1 ? 30 : null;
-  if (tail.older[365] >= 0.1) return 365;
-  return tail.older[90] >= 0.5 ? 90 : null;
-}
+/** From which age on rows are obsolete. What expires, or is not seen again, is so sooner. */
+const obsoleteAge = (column: AgedColumn): AgeDays => (column.isTransient ? 30 : 365);
 
 const AGE_IN_WORDS: Readonly<Record<AgeDays, string>> = { 30: '30 days', 90: '90 days', 365: 'a year' };
 
@@ -55,8 +52,8 @@ function faultOf(
   tail: Tail,
   context: AnalysisContext,
 ): FoundFault | null {
-  const age = obsoleteAge(column, tail);
-  if (age === null) return null;
+  const age = obsoleteAge(column);
+  if (tail.older[age] < LONG_TAIL) return null;
   const older = AGES.map((days) => ({ days, ...amount(table, tail.older[days]) }));
   const { rows, bytes } = amount(table, tail.older[age]);
   if (rows < SMALLEST_ROWS || bytes < SMALLEST_BYTES) return null;

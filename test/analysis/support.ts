@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type {
+  Analysis,
+  AnalysisContext,
+  DatabaseFigures,
+  MeasuredTable,
+  Subject,
+} from '../../src/analysis/define-analysis.ts';
+import { readDatabaseFigures } from '../../src/analysis/database-figures.ts';
+import { RELATION_BUDGET } from '../../src/analysis/measure-exact.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { FoundFault } from '../../src/domain/finding.ts';
+import type { TestDatabase } from '../support/postgres.ts';
+
+/**
+ * Each statement by a session of its own, as different applications would send them: the counters of one statement reach
+ * the server before the next one begins.
+ */
+export async function inTurn(database: TestDatabase, ...statements: readonly string[]): Promise<void> {
+  for (const statement of statements) {
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(statement);
+    await client.end();
+  }
+  // Before PostgreSQL 15 a collector writes the counters to a file that may be half a second old.
+  if (database.version < 15) await sleep(700);
+}
+
+export async function figuresOf(
+  database: TestDatabase,
+  options: { exact?: boolean; user?: string } = {},
+): Promise<DatabaseFigures> {
+  const session = await database.session();
+  const exact = options.exact ? ({ budget: RELATION_BUDGET, what: 'ALL' } as const) : null;
+  const figures = await readDatabaseFigures(session, { scope: null, exact, clock: systemClock });
+  await session.close();
+  return figures;
+}
+
+export const tableNamed = (figures: DatabaseFigures, name: string): MeasuredTable => {
+  const table = figures.tables.find((candidate) => candidate.name === name);
+  if (!table)
+    throw new Error(`There is no table ${name} among ${figures.tables.map((t) => t.name).join(', ')}.`);
+  return table;
+};
+
+export interface Answer {
+  readonly faults: readonly FoundFault[];
+  readonly unsure: readonly Subject[];
+}
+
+/** Asks one kind of question of a database as it is now. */
+export async function ask(
+  analysis: Analysis,
+  database: TestDatabase,
+  given: Partial<Pick<AnalysisContext, 'replicas' | 'watchedSince' | 'now'>> & { standbys?: number } = {},
+): Promise<Answer> {
+  const session = await database.session();
+  const figures = await readDatabaseFigures(session, { scope: null, exact: null, clock: systemClock });
+  const unsure: Subject[] = [];
+  const faults = await analysis.find({
+    databaseName: 'shop',
+    figures: { ...figures, standbys: given.standbys ?? figures.standbys },
+    session,
+    now: given.now ?? new Date(),
+    watchedSince: given.watchedSince ?? null,
+    replicas: given.replicas ?? [],
+    unsure: (subject) => unsure.push(subject),
+  });
+  await session.close();
+  return { faults, unsure };
+}
