@@ -125,6 +125,7 @@ function use(token) {
       key: token,
       fetcher,
       defaultTabs: tabs,
+      defaultEditorToolsVisibility: 'variables',
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: false,
     }),

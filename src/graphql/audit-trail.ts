@@ -26,18 +26,19 @@ export function makeAuditTrail(log: Log): AuditTrail {
       return (await resolve(root, args, context, info)) as unknown;
     },
     outcome: async (resolve, root, args, context, info) => {
-      let result: unknown;
-      try {
-        result = await resolve(root, args, context, info);
-      } catch (error) {
-        await recordRefusal(context, args, info, error, log);
-        throw error;
+      // graphql-shield hands an error back instead of throwing it; to GraphQL both are the same.
+      const result: unknown = await Promise.resolve(resolve(root, args, context, info)).catch(asError);
+      if (result instanceof Error) {
+        await recordRefusal(context, args, info, result, log);
+        throw result;
       }
       await record(context, args, info, 'SUCCEEDED', { result: identityOf(result) });
       return result;
     },
   };
 }
+
+const asError = (thrown: unknown) => (thrown instanceof Error ? thrown : new TypeError(String(thrown)));
 
 /** The refusal stands even when it cannot be written down; what failed to be written goes to the log. */
 async function recordRefusal(

@@ -4,6 +4,7 @@ import type { Bloat } from '../domain/finding.ts';
 import type { ThrottleInput } from '../domain/run.ts';
 import type { Permission } from '../security/permissions.ts';
 import type { Page, PageRequest } from '../store/page.ts';
+import type * as input from './inputs.ts';
 import type * as view from './views.ts';
 
 /** Everything that the API can do. Resolvers call these and nothing else. */
@@ -20,8 +21,8 @@ export interface UseCases {
 export interface DatabaseUseCases {
   list(): Promise<view.DatabaseView[]>;
   find(name: string): Promise<view.DatabaseView | null>;
-  register(input: view.RegisterDatabaseInput, by: Principal): Promise<view.DatabaseView>;
-  update(name: string, input: view.UpdateDatabaseInput, by: Principal): Promise<view.DatabaseView>;
+  register(input: input.RegisterDatabaseInput, by: Principal): Promise<view.DatabaseView>;
+  update(name: string, input: input.UpdateDatabaseInput, by: Principal): Promise<view.DatabaseView>;
   remove(name: string, by: Principal): Promise<boolean>;
   check(name: string, by: Principal): Promise<view.DatabaseCheck>;
 }
@@ -58,11 +59,11 @@ export interface AnalysisUseCases {
 }
 
 export interface PlanUseCases {
-  purge(input: view.PlanPurgeInput, by: Principal): Promise<view.PlanView>;
-  archive(input: view.PlanArchiveInput, by: Principal): Promise<view.PlanView>;
-  reindex(input: view.PlanReindexInput, by: Principal): Promise<view.PlanView>;
-  reorganization(input: view.PlanReorganizationInput, by: Principal): Promise<view.PlanView>;
-  restore(input: view.PlanRestoreInput, by: Principal): Promise<view.PlanView>;
+  purge(input: input.PlanPurgeInput, by: Principal): Promise<view.PlanView>;
+  archive(input: input.PlanArchiveInput, by: Principal): Promise<view.PlanView>;
+  reindex(input: input.PlanReindexInput, by: Principal): Promise<view.PlanView>;
+  reorganization(input: input.PlanReorganizationInput, by: Principal): Promise<view.PlanView>;
+  restore(input: input.PlanRestoreInput, by: Principal): Promise<view.PlanView>;
   find(id: string): Promise<view.PlanView | null>;
   list(query: PlanQuery): Promise<Page<view.PlanView>>;
   approve(id: string, hash: string, comment: string | null, by: Principal): Promise<view.PlanView>;
@@ -105,7 +106,7 @@ export interface ArchiveUseCases {
 
 export interface ProtectionUseCases {
   holds(database?: string | null): Promise<readonly view.HoldView[]>;
-  placeHold(input: view.HoldInput, by: Principal): Promise<view.HoldView>;
+  placeHold(input: input.HoldInput, by: Principal): Promise<view.HoldView>;
   releaseHold(id: string, reason: string, by: Principal): Promise<view.HoldView>;
   maintenanceStop(): Promise<view.MaintenanceStopView>;
   setMaintenanceStop(on: boolean, reason: string, by: Principal): Promise<view.MaintenanceStopView>;

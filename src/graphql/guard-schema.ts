@@ -99,7 +99,7 @@ function guardSubscriptions(schema: GraphQLSchema): void {
     field.subscribe = (root: unknown, args: unknown, context: ApiContext, info) => {
       const answer = may(context, permission);
       if (answer !== true) throw answer;
-      return open(root, args as Record<string, unknown>, context, info) as unknown;
+      return open(root, args, context, info);
     };
   }
 }

@@ -11,7 +11,7 @@ import {
   RestoreConflict,
   RestoreInto,
 } from '../domain/words.ts';
-import type * as view from './views.ts';
+import type * as inputs from './inputs.ts';
 
 @InputType({ description: 'Exactly one of: all, any, not, or column with op. Never SQL.' })
 export class RowFilterInput implements RowFilter {
@@ -47,7 +47,7 @@ export class RowFilterInput implements RowFilter {
 }
 
 @InputType({ description: 'Bounds that the run may not pass.' })
-export class LimitsInput implements view.LimitsInput {
+export class LimitsInput implements inputs.LimitsInput {
   @Field(() => GraphQLSafeInt, { nullable: true, description: 'At most so many rows.' })
   maxRows?: number | null;
 
@@ -127,13 +127,13 @@ class PlanRowsInput extends PlanTableInput {
 }
 
 @InputType({ description: 'Rows to delete without keeping them.' })
-export class PlanPurgeInput extends PlanRowsInput implements view.PlanPurgeInput {}
+export class PlanPurgeInput extends PlanRowsInput implements inputs.PlanPurgeInput {}
 
 @InputType({
   description:
     'FILES and S3 name a store from the configuration. TABLE: a table in the same database, created when absent.',
 })
-export class ArchiveDestinationInput implements view.ArchiveDestinationInput {
+export class ArchiveDestinationInput implements inputs.ArchiveDestinationInput {
   @Field(() => ArchiveKind, { description: 'Where the rows go.' })
   kind!: ArchiveKind;
 
@@ -154,13 +154,13 @@ export class ArchiveDestinationInput implements view.ArchiveDestinationInput {
 }
 
 @InputType({ description: 'Rows to move into an archive.' })
-export class PlanArchiveInput extends PlanRowsInput implements view.PlanArchiveInput {
+export class PlanArchiveInput extends PlanRowsInput implements inputs.PlanArchiveInput {
   @Field(() => ArchiveDestinationInput, { description: 'Where the rows go.' })
   destination!: ArchiveDestinationInput;
 }
 
 @InputType({ description: 'A table to put in order.' })
-export class PlanReorganizationInput extends PlanTableInput implements view.PlanReorganizationInput {
+export class PlanReorganizationInput extends PlanTableInput implements inputs.PlanReorganizationInput {
   @Field(() => ReorganizationMethod, {
     defaultValue: ReorganizationMethod.AUTO,
     description:
@@ -176,7 +176,7 @@ export class PlanReorganizationInput extends PlanTableInput implements view.Plan
 }
 
 @InputType({ description: 'Indexes to build anew, concurrently.' })
-export class PlanReindexInput extends PlanTableInput implements view.PlanReindexInput {
+export class PlanReindexInput extends PlanTableInput implements inputs.PlanReindexInput {
   @Field(() => [String], {
     nullable: true,
     description: 'Only these indexes of the table; all when not given.',
@@ -187,7 +187,7 @@ export class PlanReindexInput extends PlanTableInput implements view.PlanReindex
 @InputType({
   description: 'Archived rows to bring back. Give archiveId, or the runId that made the archive.',
 })
-export class PlanRestoreInput implements view.PlanRestoreInput {
+export class PlanRestoreInput implements inputs.PlanRestoreInput {
   @Field(() => ID, { nullable: true, description: 'The archive.' })
   archiveId?: string | null;
 

@@ -6,7 +6,7 @@ import {
 } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
-import { GraphQLError, type GraphQLSchema, OperationTypeNode } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema, OperationTypeNode } from 'graphql';
 import { admit, type Meter } from '../graphql/admit.ts';
 import type { ApiContext } from '../graphql/context.ts';
 import { documentLimits, MAX_ERRORS, MAX_TOKENS } from '../graphql/document-limits.ts';
@@ -38,7 +38,7 @@ export async function startApollo({
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: true,
     stopOnTerminationSignals: false, // main.ts listens for signals
-    parseOptions: { maxTokens: MAX_TOKENS },
+    parseOptions: { maxLexicalTokens: MAX_TOKENS },
     validationRules: [documentLimits],
     validationOptions: { maxErrors: MAX_ERRORS },
     formatError: (formatted, error) => presentError(error, formatted, log),
@@ -87,13 +87,14 @@ function finishAnswer({ response, contextValue }: GraphQLRequestContextWillSendR
   if (first && singleResult.data == null) {
     response.http.status = HTTP_STATUS[String(first.extensions?.['code'])] ?? 200;
   }
-  for (const [name, value] of rateHeaders(contextValue.rateLimit, first))
+  for (const [name, value] of [...rateHeaders(contextValue.rateLimit, first), ...scopeHeaders(first)]) {
     response.http.headers.set(name, value);
-  if (first?.extensions?.['code'] === 'FORBIDDEN' && typeof first.extensions['scope'] === 'string') {
-    const scope = first.extensions['scope'];
-    response.http.headers.set(
-      'www-authenticate',
-      `Bearer realm="declutter", error="insufficient_scope", scope="${scope}"`,
-    );
   }
+}
+
+/** RFC 6750: which scope would have been enough. */
+function scopeHeaders(error: GraphQLFormattedError | undefined): [string, string][] {
+  const scope = error?.extensions?.['scope'];
+  if (typeof scope !== 'string') return [];
+  return [['www-authenticate', `Bearer realm="declutter", error="insufficient_scope", scope="${scope}"`]];
 }

@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import type { RequestHandler } from 'express';
 import Provider, { type Adapter, type Configuration } from 'oidc-provider';
 import type { Log } from '../log.ts';
 import { ALL_SCOPES } from '../security/permissions.ts';
@@ -13,12 +13,13 @@ const PATHS = new Set(Object.values(ROUTES));
 export const isIssuerPath = (path: string): boolean => PATHS.has(path);
 
 /** OAuth 2 client credentials at POST /oauth/token, for the embedded mode. Serves the paths of isIssuerPath. */
-export function issuerHandler(issuer: EmbeddedIssuer, log: Log): RequestListener {
+export function issuerHandler(issuer: EmbeddedIssuer, log: Log): RequestHandler {
   const provider = new Provider(issuer.issuer, configurationOf(issuer));
   provider.on('server_error', (_context, error: Error) =>
     log.error({ err: error }, 'the embedded issuer failed'),
   );
-  return provider.callback() as unknown as RequestListener;
+  const handle = provider.callback();
+  return (request, response) => handle(request, response);
 }
 
 /** Clients come from a file and tokens are signed, so there is nothing to keep. */
@@ -36,7 +37,7 @@ function configurationOf(issuer: EmbeddedIssuer): Configuration {
   return {
     adapter: () => NOTHING_KEPT,
     clients: issuer.clients.map(clientMetadata),
-    jwks: { keys: [issuer.privateKey] } as NonNullable<Configuration['jwks']>,
+    jwks: { keys: [issuer.privateKey] },
     scopes: [...ALL_SCOPES],
     responseTypes: [],
     routes: ROUTES,

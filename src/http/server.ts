@@ -95,7 +95,7 @@ async function serveApi(app: Express, server: Server, deps: HttpDeps): Promise<(
   const state = { draining: false };
   const operations = expressMiddleware(apollo, { context: async ({ req }) => contextOf(callerOf(req), req) });
   serveHealth(app, deps, () => state.draining);
-  serveGraphql(app, gate, operations as unknown as RequestHandler, streams.handle);
+  serveGraphql(app, gate, operations, streams.handle);
   app.use(notFoundAnswer, jsonErrors(log));
   return async () => {
     state.draining = true;
@@ -136,7 +136,9 @@ function serveHealth(
   });
   if (embeddedIssuer === null) return;
   const handler = issuerHandler(embeddedIssuer, log);
-  app.use((request, response, next) => (isIssuerPath(request.path) ? handler(request, response) : next()));
+  app.use((request, response, next) =>
+    isIssuerPath(request.path) ? handler(request, response, next) : next(),
+  );
 }
 
 /** What a request has to get past, in this order: its form, its size, its token. */

@@ -76,7 +76,7 @@ async function enter(
     (value) => typeof value === 'string',
   );
   try {
-    return await gate.enter(given as string | undefined, request);
+    return await gate.enter(given, request);
   } catch (error) {
     if (error instanceof DeclutterError) return error;
     log.error({ err: error }, 'a WebSocket could not be authenticated');
@@ -106,7 +106,7 @@ export function streamHandler({ subscriptions, contextOf, log }: StreamDeps): {
     authenticate: () => null, // no streams that outlive their request
     onSubscribe: async ({ raw }, params) => {
       const prepared = await subscriptions.prepare(
-        params as Payload,
+        params,
         contextOf(callerOf(raw as Request), raw as Request),
       );
       return isRefusal(prepared)

@@ -59,7 +59,7 @@ export function makeSubscriptions(schema: GraphQLSchema, meter: Meter): Subscrip
       const release = () => void open.set(subject, (open.get(subject) ?? 1) - 1);
       const stream = await subscribe(args);
       if (!(Symbol.asyncIterator in stream)) release();
-      return Symbol.asyncIterator in stream ? releasing(stream as Stream, release) : stream;
+      return Symbol.asyncIterator in stream ? releasing(stream, release) : stream;
     },
   };
 }
@@ -94,7 +94,7 @@ async function prepare(schema: GraphQLSchema, payload: Payload, context: ApiCont
 
 function parseQuery(query: string) {
   try {
-    return parse(query, { maxTokens: MAX_TOKENS });
+    return parse(query, { maxLexicalTokens: MAX_TOKENS });
   } catch (error) {
     if (!(error instanceof GraphQLError)) throw error;
     throw coded(error, 'GRAPHQL_PARSE_FAILED');

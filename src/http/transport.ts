@@ -32,7 +32,7 @@ export function onlyJsonPosts(accepts: 'application/json' | 'text/event-stream')
       return refuse(response, 405, 'METHOD_NOT_ALLOWED', 'Operations are sent by POST.', { allow: 'POST' });
     }
     if ('access_token' in request.query) return refuseStrayToken(response);
-    const [type = '', charset] = contentType(request);
+    const [type, charset] = contentType(request);
     if (SIMPLE_TYPES.has(type)) {
       return refuse(
         response,

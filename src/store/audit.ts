@@ -52,18 +52,23 @@ export function makeAudit({ prisma }: Pick<Store, 'prisma'>): Audit {
     },
     verify: async () => {
       let state: AuditVerdict = { ok: true, checked: 0, head: GENESIS };
-      for (let rows: Row[] = [], last = 0; state.ok; last = rows.at(-1)?.sequence ?? last) {
-        rows = await prisma.auditEvent.findMany({
-          where: { sequence: { gt: last } },
-          orderBy: { sequence: 'asc' },
-          take: 500,
-        });
-        if (rows.length === 0) break;
-        state = rows.reduce(verifyNext, state);
-      }
+      for await (const row of oldestFirst(prisma)) state = verifyNext(state, row);
       return state;
     },
   };
+}
+
+async function* oldestFirst(prisma: Store['prisma']): AsyncGenerator<Row> {
+  for (let last = 0; ;) {
+    const rows = await prisma.auditEvent.findMany({
+      where: { sequence: { gt: last } },
+      orderBy: { sequence: 'asc' },
+      take: 500,
+    });
+    if (rows.length === 0) return;
+    yield* rows;
+    last = rows.at(-1)?.sequence ?? last;
+  }
 }
 
 type Row = Prisma.AuditEventGetPayload<object>;

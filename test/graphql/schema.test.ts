@@ -37,7 +37,7 @@ describe('the schema', () => {
           ? []
           : [type.name];
       if (!isObjectType(type) && !isInputObjectType(type)) return own;
-      const fields = Object.values(type.getFields());
+      const fields: Field[] = Object.values(type.getFields());
       return [...own, ...fields.flatMap((field) => silentParts(type.name, field))];
     });
     expect(silent).toEqual([]);
@@ -64,7 +64,11 @@ interface Part {
   readonly description?: string | null | undefined;
 }
 
-function silentParts(type: string, field: Part & { readonly args?: readonly Part[] }): string[] {
+interface Field extends Part {
+  readonly args?: readonly Part[];
+}
+
+function silentParts(type: string, field: Field): string[] {
   const own = field.description ? [] : [`${type}.${field.name}`];
   return [
     ...own,

@@ -1,7 +1,7 @@
-import { createHmac, createPublicKey, type JsonWebKey, randomUUID } from 'node:crypto';
+import { createHmac, createPublicKey, randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { CompactEncrypt, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
+import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { systemClock } from '../../src/clock.ts';
 import { makeLog } from '../../src/log.ts';
 import { makeAuthenticate } from '../../src/security/authenticate.ts';
@@ -130,7 +130,7 @@ describe('tokens of an external issuer', () => {
   });
 
   it('refuses a token signed by the public key as if it were a secret', async () => {
-    const pem = createPublicKey({ key: issuer.publicKey as JsonWebKey, format: 'jwk' }).export({
+    const pem = createPublicKey({ key: issuer.publicKey, format: 'jwk' }).export({
       type: 'spki',
       format: 'pem',
     });
@@ -190,7 +190,7 @@ describe('tokens of an external issuer', () => {
   it('never follows a key that the token brings along', async () => {
     const attacker = await oauthServer();
     const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
-    const jwk = (await exportJWK(publicKey)) as JWK;
+    const jwk = await exportJWK(publicKey);
     for (const header of [{ jku: `${attacker.issuer}/keys` }, { jwk }, { kid: '../../etc/passwd' }]) {
       const token = new SignJWT({ scope: 'declutter:admin', client_id: 'x', jti: randomUUID() })
         .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: 'k1', ...header })

@@ -4,6 +4,8 @@ import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { type ApiServer, apiServer } from '../support/api-server.ts';
 
+type Init = Omit<RequestInit, 'headers'> & { readonly headers?: Record<string, string> };
+
 const QUERY = JSON.stringify({ query: '{ viewer { subject } }' });
 
 describe('the transport', () => {
@@ -15,7 +17,7 @@ describe('the transport', () => {
   });
   afterAll(() => api.close());
 
-  const answers = async (init: RequestInit, path = '/graphql') => {
+  const answers = async (init: Init, path = '/graphql') => {
     const response = await fetch(`${api.url}${path}`, { ...init, headers: { ...bearer, ...init.headers } });
     const body = (await response.json()) as { errors?: { extensions: { code: string } }[] };
     return { status: response.status, code: body.errors?.[0]?.extensions.code };
@@ -29,7 +31,7 @@ describe('the transport', () => {
     });
   });
 
-  const refused: [string, RequestInit, number, string][] = [
+  const refused: [string, Init, number, string][] = [
     ['malformed JSON', { method: 'POST', body: '{"query": ', headers: json }, 400, 'BAD_REQUEST'],
     ['a body that is no object', { method: 'POST', body: '"text"', headers: json }, 400, 'BAD_REQUEST'],
     [

@@ -19,7 +19,7 @@ describe('a secret box', () => {
 
   it('stays shut for another database, for another key, and when a bit was changed or bytes are missing', () => {
     const sealed = box.seal('hunter2', 'database:1');
-    const shut = expect.objectContaining({ code: 'CONFIGURATION' }) as Error;
+    const shut = /cannot be opened/;
     expect(() => box.open(sealed, 'database:2')).toThrow(shut);
     expect(() => makeSecretBox(randomBytes(32)).open(sealed, 'database:1')).toThrow(shut);
     for (let i = 0; i < sealed.length; i += 1) {

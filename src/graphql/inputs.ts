@@ -1,0 +1,102 @@
+import type { RowFilterInput } from '../domain/filter.ts';
+import type { ThrottleInput } from '../domain/run.ts';
+import type {
+  ArchiveFormat,
+  ArchiveKind,
+  DependentRows,
+  Environment,
+  ReorganizationMethod,
+  RestoreConflict,
+  RestoreInto,
+  TlsMode,
+} from '../domain/words.ts';
+
+/** What the API hands to the use-cases: the shapes are checked, the meaning is not yet. */
+
+type Maybe<T> = T | null | undefined;
+
+export interface RegisterDatabaseInput {
+  name: string;
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  passwordRef?: Maybe<string>;
+  password?: Maybe<string>;
+  tls: TlsMode;
+  caRef?: Maybe<string>;
+  environment: Environment;
+  replicas?: Maybe<{ host: string; port: number }[]>;
+  allowSuperuser: boolean;
+}
+
+export interface UpdateDatabaseInput {
+  host?: Maybe<string>;
+  port?: Maybe<number>;
+  user?: Maybe<string>;
+  passwordRef?: Maybe<string>;
+  password?: Maybe<string>;
+  tls?: Maybe<TlsMode>;
+  caRef?: Maybe<string>;
+  environment?: Maybe<Environment>;
+  replicas?: Maybe<{ host: string; port: number }[]>;
+}
+
+export interface LimitsInput {
+  maxRows?: Maybe<number>;
+  maxShare?: Maybe<number>;
+  maxDuration?: Maybe<string>;
+}
+
+interface PlanTableInput {
+  database: string;
+  schema: string;
+  table: string;
+  reason?: Maybe<string>;
+}
+
+export interface PlanPurgeInput extends PlanTableInput {
+  where: RowFilterInput;
+  dependents: DependentRows;
+  limits?: Maybe<LimitsInput>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
+export interface ArchiveDestinationInput {
+  kind: ArchiveKind;
+  store?: Maybe<string>;
+  format?: Maybe<ArchiveFormat>;
+  schema?: Maybe<string>;
+  table?: Maybe<string>;
+}
+
+export interface PlanArchiveInput extends PlanPurgeInput {
+  destination: ArchiveDestinationInput;
+}
+
+export interface PlanReorganizationInput extends PlanTableInput {
+  method: ReorganizationMethod;
+  index?: Maybe<string>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
+export interface PlanReindexInput extends PlanTableInput {
+  indexes?: Maybe<string[]>;
+}
+
+export interface PlanRestoreInput {
+  archiveId?: Maybe<string>;
+  runId?: Maybe<string>;
+  where?: Maybe<RowFilterInput>;
+  into: RestoreInto;
+  onConflict: RestoreConflict;
+  reason?: Maybe<string>;
+}
+
+export interface HoldInput {
+  database: string;
+  schema: string;
+  table: string;
+  where?: Maybe<RowFilterInput>;
+  reason: string;
+}
