@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { PlanRestoreInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanView } from '../../src/store/plans.ts';
+import { makePlanning, OPERATOR, type Planning } from './planning.ts';
+
+let planning: Planning;
+beforeAll(async () => {
+  planning = await makePlanning({
+    environment: 'PRODUCTION',
+    sql: `CREATE EXTENSION btree_gist;
+      CREATE TABLE t (id int PRIMARY KEY, during int4range, kind text, EXCLUDE USING gist (during WITH &&)) WITH (autovacuum_enabled = false);
+      INSERT INTO t SELECT i, int4range(i * 10, i * 10 + 5), 'k' FROM generate_series(1, 5000) i; CREATE INDEX "Kind idx" ON t (kind);
+      CREATE INDEX t_during_idx_ccnew ON t (kind); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_during_idx_ccnew'::regclass;
+      CREATE MATERIALIZED VIEW m AS SELECT * FROM t; CREATE UNIQUE INDEX m_id ON m (id); CREATE VIEW v AS SELECT * FROM t; CREATE TABLE bare (id int);
+      CREATE TABLE dead (id int) WITH (autovacuum_enabled = false); INSERT INTO dead SELECT generate_series(1, 5000); DELETE FROM dead WHERE id > 2000;
+      CREATE TABLE fresh (id int) WITH (autovacuum_enabled = false); INSERT INTO fresh SELECT generate_series(1, 5000);`,
+  });
+  await planning.target.run('ANALYZE t; ANALYZE bare; ANALYZE dead; SELECT pg_stat_force_next_flush()');
+  await planning.target.run('SELECT 1');
+});
+afterAll(() => planning.close());
+
+const codes = (plan: PlanView) => plan.forecast.blockers.map(({ code }) => code);
+const warnings = (plan: PlanView) => plan.forecast.warnings.map(({ code }) => code);
+const reindex = (table: string, indexes?: string[]) =>
+  planning.plans.reindex(
+    { database: 'shop', schema: 'public', table, ...(indexes === undefined ? {} : { indexes }) },
+    OPERATOR,
+  );
+const reorganize = (table: string, method: 'AUTO' | 'VACUUM' | 'ANALYZE' | 'VACUUM_FULL' = 'AUTO') =>
+  planning.plans.reorganization({ database: 'shop', schema: 'public', table, method }, OPERATOR);
+
+describe('the plan of a rebuild', () => {
+  it('names each index once, and leaves out what cannot be rebuilt without a lock', async () => {
+    const plan = await reindex('t');
+    expect(plan).toMatchObject({ kind: 'REINDEX', state: 'READY', spec: { rows: 0 } });
+    const { indexes } = plan.spec.operation as { indexes: { name: string }[] };
+    expect(indexes.map(({ name }) => name)).toEqual(['Kind idx', 't_during_idx_ccnew', 't_pkey']);
+    expect(plan.forecast.steps.slice(1).map(({ sql }) => sql)).toEqual([
+      'REINDEX INDEX CONCURRENTLY "public"."Kind idx"',
+      'REINDEX INDEX CONCURRENTLY "public"."t_during_idx_ccnew"',
+      'REINDEX INDEX CONCURRENTLY "public"."t_pkey"',
+    ]);
+    expect(warnings(plan)).toEqual(['INDEX_SKIPPED', 'INDEX_LEFTOVER']);
+    expect(plan.forecast.impact.diskNeededBytes).toBeGreaterThan(0);
+    const one = await reindex('t', ['Kind idx', 'Kind idx']);
+    expect((one.spec.operation as { indexes: unknown[] }).indexes).toHaveLength(1);
+  });
+
+  it('is for materialised views too, but not for views or names that are no index of the table', async () => {
+    expect([codes(await reindex('m')), codes(await reindex('v')), warnings(await reindex('bare'))]).toEqual([
+      [],
+      ['NOT_A_TABLE'],
+      ['NOTHING_TO_DO'],
+    ]);
+    await expect(reindex('t', ['m_id'])).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('is stale once an index was dropped', async () => {
+    await planning.target.run('CREATE INDEX passing ON bare (id)');
+    const plan = await reindex('bare');
+    await planning.checkFresh(plan);
+    await planning.target.run('DROP INDEX passing');
+    await expect(planning.checkFresh(plan)).rejects.toThrow(/the index public\.passing was dropped/);
+  });
+});
+
+describe('the plan of a reorganization', () => {
+  it('chooses what helps, and says why', async () => {
+    const [dead, fresh, nothing] = [
+      await reorganize('dead'),
+      await reorganize('fresh'),
+      await reorganize('t'),
+    ];
+    expect([dead, fresh, nothing].map(({ spec }) => (spec.operation as { method: string }).method)).toEqual([
+      'VACUUM',
+      'ANALYZE',
+      'ANALYZE',
+    ]);
+    expect(dead.forecast.warnings[0]).toMatchObject({
+      code: 'METHOD_CHOSEN',
+      message: expect.stringContaining('3000 rows are dead'),
+    });
+    expect(fresh.forecast.warnings[0]).toMatchObject({
+      code: 'METHOD_CHOSEN',
+      message: expect.stringContaining('never analysed'),
+    });
+    expect(nothing.forecast.warnings[0]).toMatchObject({ code: 'NOTHING_TO_DO' });
+    expect(dead.forecast.steps.at(-1)!.sql).toBe('VACUUM (ANALYZE) "public"."dead"');
+    expect(dead.state).toBe('READY');
+  });
+
+  it('does what is asked for, or says that it does not do that', async () => {
+    expect(codes(await reorganize('t', 'VACUUM'))).toEqual([]);
+    expect(codes(await reorganize('t', 'VACUUM_FULL'))).toEqual(['METHOD_UNAVAILABLE']);
+    expect(codes(await reorganize('v', 'ANALYZE'))).toEqual(['NOT_A_TABLE']);
+  });
+});
+
+describe('the plan of a restore', () => {
+  let archives = 0;
+  const makeArchive = async (
+    table: string,
+    change: { kind?: 'FILES' | 'TABLE'; rows?: number; holder?: string; columns?: [string, string][] } = {},
+  ) => {
+    const { prisma } = planning.store;
+    const { id: planId } = await reorganize('t', 'ANALYZE');
+    const run = await prisma.run.create({
+      data: { planId, databaseId: planning.databaseId, state: 'SUCCEEDED', startedBy: 'x', throttle: {} },
+    });
+    archives += 1;
+    const columns = (
+      change.columns ?? [
+        ['id', 'integer'],
+        ['note', 'pg_catalog.text'],
+      ]
+    ).map(([name, type]) => ({ name, type }));
+    const holder = change.holder === undefined ? null : { schema: 'public', name: change.holder };
+    return prisma.archive.create({
+      data: {
+        runId: run.id,
+        databaseId: planning.databaseId,
+        schema: 'public',
+        table,
+        kind: change.kind ?? 'FILES',
+        rows: change.rows ?? 10,
+        bytes: 1000,
+        content: { columns, holder },
+      },
+    });
+  };
+  const restore = (input: Partial<PlanRestoreInput>) =>
+    planning.plans.restore({ into: 'SOURCE', onConflict: 'REFUSE', ...input }, OPERATOR);
+
+  it('goes back to the table that the rows came from, by column names', async () => {
+    await planning.target
+      .run(`CREATE TABLE notes (id int PRIMARY KEY, added int, note varchar(9), upper text GENERATED ALWAYS AS (upper(note)) STORED);
+      CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION f()`);
+    const archive = await makeArchive('notes', {
+      columns: [
+        ['id', 'integer'],
+        ['note', 'pg_catalog.text'],
+        ['upper', 'pg_catalog.text'],
+        ['gone', 'integer'],
+      ],
+    });
+    const plan = await restore({ archiveId: archive.id });
+    expect(plan).toMatchObject({
+      kind: 'RESTORE',
+      state: 'READY',
+      spec: {
+        rows: 10,
+        rowsAreExact: true,
+        operation: { sourceRunId: archive.runId, schema: 'public', table: 'notes' },
+      },
+    });
+    expect(warnings(plan)).toEqual(['COLUMN_ADDED', 'COLUMN_DROPPED', 'COLUMN_CHANGED']);
+    expect(plan.forecast.effects).toEqual([expect.objectContaining({ effect: 'TRIGGER', rows: 10 })]);
+    expect(plan.forecast.steps.map(({ sql }) => sql).join()).toContain(
+      'INSERT INTO "public"."notes" ("id", "note") OVERRIDING SYSTEM VALUE',
+    );
+    await planning.checkFresh(plan);
+    expect((await restore({ runId: archive.runId })).hash).toBe(plan.hash);
+  });
+
+  it('goes to a new table when the old one is gone or has grown a column that must be filled', async () => {
+    await planning.target.run('CREATE TABLE strict (id int, needed int NOT NULL)');
+    const [gone, strict] = [await makeArchive('gone'), await makeArchive('strict')];
+    expect([
+      codes(await restore({ archiveId: gone.id })),
+      codes(await restore({ archiveId: strict.id })),
+    ]).toEqual([['TABLE_MISSING'], ['COLUMN_REQUIRED']]);
+    const side = await restore({ archiveId: gone.id, into: 'SIDE_TABLE' });
+    expect(side).toMatchObject({
+      state: 'READY',
+      table: `gone_restored_${gone.runId.slice(0, 8)}`,
+      spec: { relations: [] },
+    });
+    await planning.target.run(`CREATE TABLE "${side.table!}" ()`);
+    expect(codes(await restore({ archiveId: gone.id, into: 'SIDE_TABLE' }))).toEqual(['SIDE_TABLE_EXISTS']);
+  });
+
+  it('counts the rows of a filter where they are in a table, and says so where they are in files', async () => {
+    await planning.target.run(
+      'CREATE TABLE held (id int, note text); INSERT INTO held SELECT i, i % 2 FROM generate_series(1, 10) i; CREATE TABLE origin (id int, note text)',
+    );
+    const where = { column: 'note', op: 'EQ', value: '1' } as const;
+    const inTable = await restore({
+      archiveId: (await makeArchive('origin', { kind: 'TABLE', holder: 'held' })).id,
+      where,
+    });
+    expect(inTable.forecast.impact).toMatchObject({ rows: 5, rowsAreExact: true, share: 0.5 });
+    const inFiles = await restore({ archiveId: (await makeArchive('origin')).id, where });
+    expect([inFiles.forecast.impact.rowsAreExact, warnings(inFiles)]).toEqual([false, ['ROWS_ESTIMATED']]);
+    const lost = await makeArchive('gone');
+    await expect(restore({ archiveId: lost.id, where, into: 'SIDE_TABLE' })).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
+  });
+
+  it('needs approval on PRODUCTION for very many rows', async () => {
+    await planning.target.run('CREATE TABLE huge (id int, note text)');
+    expect((await restore({ archiveId: (await makeArchive('huge', { rows: 10_000_001 })).id })).state).toBe(
+      'NEEDS_APPROVAL',
+    );
+  });
+
+  it.each([{}, { archiveId: 'x', runId: 'y' }])('is for one archive: %j', async (input) => {
+    await expect(restore(input)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  });
+
+  it('is for an archive that is there', async () => {
+    for (const archiveId of ['x', '00000000-0000-4000-8000-000000000000']) {
+      await expect(restore({ archiveId })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+    expect(archives).toBeGreaterThan(0);
+  });
+});
