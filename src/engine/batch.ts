@@ -52,11 +52,17 @@ export async function runBatch(context: BatchContext, position: LedgerPosition, 
   }
 }
 
+/** Planning the fingerprint takes longer than computing it, so that is done once a session. */
+export async function prepareBatches(session: Session, { relations }: PlanSpec): Promise<void> {
+  const subject = relations[0];
+  if (subject) await session.script(`PREPARE declutter_fingerprint AS ${toText(fingerprintSql(subject.oid))}`);
+}
+
 /** Opens the transaction, in one message. The table lock comes before the fingerprint, so that no DDL fits between. */
 export async function openBatch({ session, runId, plan }: BatchContext, position: LedgerPosition): Promise<void> {
   const subject = plan.relations[0];
   const check = subject
-    ? `; LOCK TABLE ONLY ${toText(ident(subject.schema, subject.name))} IN ROW EXCLUSIVE MODE; ${toText(fingerprintSql(subject.oid))}`
+    ? `; LOCK TABLE ONLY ${toText(ident(subject.schema, subject.name))} IN ROW EXCLUSIVE MODE; EXECUTE declutter_fingerprint`
     : '';
   const results = await session.script(`${session.begin()}; ${fenceCheck(runId)}${check}`);
   const value = (name: string) => results.find((result) => result.rows[0] && name in result.rows[0])?.rows[0]?.[name];

@@ -4,7 +4,7 @@ import { BatchTooLarge, type BatchWork, Stop } from '../operations/define-operat
 import type { LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { BatchTuner } from './batch-size.ts';
-import { type BatchResult, openBatch, runBatch } from './batch.ts';
+import { type BatchResult, openBatch, prepareBatches, runBatch } from './batch.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { Lease } from './lease.ts';
 import { type Ending, endingAsked } from './endings.ts';
@@ -37,6 +37,7 @@ export async function performBatches(work: BatchWork, position: LedgerPosition, 
   const tuner = new BatchTuner();
   const retries = new RetryBudget(run);
   let at = position;
+  await prepareBatches(run.session, run.plan);
   for (;;) {
     const ending = endingAsked(run);
     if (ending) return ending;
