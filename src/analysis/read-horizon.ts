@@ -25,7 +25,6 @@ const QUERY = sql`
     FROM pg_catalog.pg_stat_activity a
    WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()
      AND a.backend_type <> 'walsender' AND (a.datname = pg_catalog.current_database() OR a.datname IS NULL)
-     AND a.application_name !~ '^declutter/'
   UNION ALL
   SELECT 'PREPARED_TRANSACTION', NULL, p.gid, p.prepared, pg_catalog.age(p.transaction)::float8
     FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database()

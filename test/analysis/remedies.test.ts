@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { buildSchema, parse, validate } from 'graphql';
+import { getVariableValues } from 'graphql/execution/values.js';
+import { planRemedy } from '../../src/analysis/remedies.ts';
+
+const schema = buildSchema(readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8'));
+const table = { database: 'shop', schema: 'public', table: 'event' };
+
+/** As the kinds make them. */
+const REMEDIES = [
+  planRemedy('Reorganization', 'VACUUM', { ...table, method: 'VACUUM' }),
+  planRemedy('Reorganization', 'rewrite', { ...table, method: 'AUTO' }),
+  planRemedy('Reindex', 'rebuild', { ...table, indexes: ['event_pkey'] }),
+  planRemedy('Archive', 'archive', {
+    ...table,
+    where: { column: 'occurred_at', op: 'OLDER_THAN', age: 'P365D' },
+    destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+  }),
+];
+
+describe('a remedy', () => {
+  it.each(REMEDIES)(
+    'is a mutation of the API with variables that it takes: $summary',
+    ({ mutation, variables }) => {
+      const document = parse(mutation);
+      expect(validate(schema, document)).toEqual([]);
+      const [operation] = document.definitions;
+      if (operation?.kind !== 'OperationDefinition') throw new Error('not an operation');
+      const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
+      expect(errors ?? []).toEqual([]);
+      expect(
+        getVariableValues(schema, operation.variableDefinitions ?? [], { input: { ...table, nonsense: 1 } })
+          .errors,
+      ).toBeDefined();
+    },
+  );
+});
