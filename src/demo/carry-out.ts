@@ -6,6 +6,7 @@ import {
   type PlanReportFragment,
   StartRunDocument,
   type ThrottleInput,
+  UpdateThrottleDocument,
 } from '../cli/client/generated/api.ts';
 import { runProgress } from '../cli/client/progress.ts';
 import { runSummary, watchRun } from '../cli/client/watch-command.ts';
@@ -18,20 +19,22 @@ export const IN_A_HURRY: ThrottleInput = { dutyCycle: 1, batchMs: 40, maxBlocked
 
 /** What a plan says that it would do. */
 export function showPlan(stage: Stage, plan: Plan): void {
-  const { impact } = plan;
-  const table = `${plan.schema ?? ''}.${plan.table ?? ''}`;
-  const rows = `${count(impact.rows)} rows${impact.rowsAreExact ? '' : ' (estimated)'}`;
-  const time = impact.estimatedSeconds == null ? '' : `, about ${duration(impact.estimatedSeconds)}`;
-  stage.print(
-    `  plan ${plan.kind} of ${table}: ${rows}, ${percent(impact.share)} of it, ${bytes(impact.bytes)}${time}`,
-  );
+  showPlanInShort(stage, plan);
   for (const step of plan.steps) stage.print(`    step ${step.position}: ${step.description}`);
   const locks = plan.locks.map((lock) => `${lock.mode} on ${lock.relation}`);
   if (locks.length > 0) stage.print(`    locks: ${locks.join(', ')}`);
   for (const effect of plan.effects) stage.print(`    effect: ${effect.detail}`);
   for (const notice of plan.warnings) stage.print(`    warning ${notice.code}: ${notice.message}`);
   for (const notice of plan.blockers) stage.print(`    BLOCKED ${notice.code}: ${notice.message}`);
-  stage.print(`    state ${plan.state}, hash ${plan.hash.slice(0, 12)}`);
+  stage.print(`    state: ${plan.state}, hash ${plan.hash.slice(0, 12)}\n`);
+}
+
+export function showPlanInShort(stage: Stage, plan: Plan): void {
+  const { impact } = plan;
+  const rows = `${count(impact.rows)} rows${impact.rowsAreExact ? '' : ' at most'}, ${percent(impact.share)} of the table, `;
+  const time = impact.estimatedSeconds == null ? '' : `, about ${duration(impact.estimatedSeconds)}`;
+  const size = `${impact.rows > 0 ? rows : ''}${bytes(impact.bytes)}${time}`;
+  stage.print(`  Plan ${plan.kind} of ${plan.schema ?? ''}.${plan.table ?? ''}: ${size}`);
 }
 
 export const startRun = (client: ApiClient, plan: Plan): Promise<RunReport> =>
@@ -44,6 +47,9 @@ export async function carryOut(stage: Stage, plan: Plan): Promise<RunReport> {
   const { operator } = stage.as;
   const started = performance.now();
   const run = await startRun(operator, plan);
+  // The plan of a restore takes no throttle; a run takes one at any time.
+  if (plan.kind === 'RESTORE')
+    await operator.request(UpdateThrottleDocument, { runId: run.id, throttle: IN_A_HURRY });
   const sequences: number[] = [];
   const ended = await watchRun(operator, run.id, null, {
     progress: runProgress(process.stdout),

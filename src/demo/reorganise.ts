@@ -1,15 +1,13 @@
 import type { FindingLine } from '../cli/client/findings-command.ts';
 import { PlanReindexDocument, PlanReorganizationDocument } from '../cli/client/generated/api.ts';
 import { sql } from '../target/sql.ts';
-import { carryOut, showPlan } from './carry-out.ts';
+import { carryOut, showPlanInShort } from './carry-out.ts';
 import type { Stage } from './stage.ts';
 
 /** Frees the dead rows, brings the statistics up to date and rebuilds the indexes that have become too large. */
 export async function reorganise(stage: Stage, findings: readonly FindingLine[]): Promise<void> {
-  for (const table of ['events', 'sessions', 'carts']) {
-    await reorganiseTable(stage, table, 'VACUUM');
-    await reorganiseTable(stage, table, 'ANALYZE');
-  }
+  for (const table of ['events', 'sessions', 'carts']) await reorganiseTable(stage, table, 'VACUUM');
+  await reorganiseTable(stage, 'orders', 'ANALYZE');
   const bloated = findings
     .filter((finding) => finding.kind === 'INDEX_BLOAT')
     .map((finding) => finding.table ?? '');
@@ -20,7 +18,7 @@ async function reorganiseTable(stage: Stage, table: string, method: 'VACUUM' | '
   const { planReorganization: plan } = await stage.as.operator.request(PlanReorganizationDocument, {
     input: { database: stage.database, table, method },
   });
-  showPlan(stage, plan);
+  showPlanInShort(stage, plan);
   await carryOut(stage, plan);
 }
 
@@ -28,7 +26,7 @@ async function reindexTable(stage: Stage, table: string): Promise<void> {
   const { planReindex: plan } = await stage.as.operator.request(PlanReindexDocument, {
     input: { database: stage.database, table },
   });
-  showPlan(stage, plan);
+  showPlanInShort(stage, plan);
   const before = await indexBytes(stage, table);
   await carryOut(stage, plan);
   const after = await indexBytes(stage, table);

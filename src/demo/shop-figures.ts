@@ -20,7 +20,7 @@ export async function rowFigures(
   );
   return shop.one<RowFigures>(sql`
     SELECT pg_catalog.count(*)::int4 AS rows,
-           coalesce(pg_catalog.sum(pg_catalog.hashtextextended(ROW(${row})::text, 0)), 0)::text AS sum
+           pg_catalog.left(pg_catalog.md5(coalesce(pg_catalog.sum(pg_catalog.hashtextextended(ROW(${row})::text, 0)), 0)::text), 12) AS sum
       FROM ${ident(...table)} WHERE ${where}`);
 }
 
