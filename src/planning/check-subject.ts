@@ -1,10 +1,10 @@
 import type { PlanNotice } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
-import { ident, integer, sql, toText } from '../target/sql.ts';
+import { ident, integer, type Sql, sql, toText } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 
-export type Right = 'SELECT' | 'INSERT' | 'DELETE' | 'MAINTAIN';
+export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE' | 'MAINTAIN';
 
 const OUR_SCHEMA = 'declutter';
 
@@ -114,23 +114,28 @@ function grantOf({ capabilities }: PlanContext, relation: Relation, missing: rea
   if (missing.includes('MAINTAIN') && capabilities.versionNumber < 170_000) {
     return `Before PostgreSQL 17 only its owner may maintain a table: GRANT <owner> TO ${role};`;
   }
-  return `GRANT ${missing.join(', ')} ON ${toText(ident(relation.schema, relation.name))} TO ${role};`;
+  const column = toText(ident(relation.columns[0]?.name ?? 'ctid'));
+  const rights = missing.map((right) => (right === 'UPDATE' ? `UPDATE (${column})` : right));
+  return `GRANT ${rights.join(', ')} ON ${toText(ident(relation.schema, relation.name))} TO ${role};`;
 }
 
-/** MAINTAIN exists since PostgreSQL 17; before, ownership stands for it. */
 export async function hasRight(
   { session, capabilities }: PlanContext,
   oid: number,
   right: Right,
 ): Promise<boolean> {
-  const owner = sql`pg_catalog.pg_has_role(c.relowner, 'USAGE')`;
-  const held = sql`pg_catalog.has_table_privilege(c.oid, ${right})`;
-  const test =
-    right === 'MAINTAIN' ? (capabilities.versionNumber < 170_000 ? owner : sql`(${owner} OR ${held})`) : held;
   const rows = await session.query<{ held: boolean }>(
-    sql`SELECT ${test} AS held FROM pg_catalog.pg_class c WHERE c.oid = ${integer(oid)}`,
+    sql`SELECT ${testOf(right, capabilities.versionNumber)} AS held FROM pg_catalog.pg_class c WHERE c.oid = ${integer(oid)}`,
   );
   return rows[0]?.held === true;
+}
+
+/** MAINTAIN exists since PostgreSQL 17; before, ownership stands for it. To lock rows, UPDATE of any column is enough. */
+function testOf(right: Right, version: number): Sql {
+  const owner = sql`pg_catalog.pg_has_role(c.relowner, 'USAGE')`;
+  if (right === 'UPDATE') return sql`pg_catalog.has_any_column_privilege(c.oid, 'UPDATE')`;
+  if (right !== 'MAINTAIN') return sql`pg_catalog.has_table_privilege(c.oid, ${right})`;
+  return version < 170_000 ? owner : sql`(${owner} OR pg_catalog.has_table_privilege(c.oid, 'MAINTAIN'))`;
 }
 
 async function filtersRows(session: Session, oid: number): Promise<boolean> {

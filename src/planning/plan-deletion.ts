@@ -97,7 +97,9 @@ async function refuseSubject(context: PlanContext, relation: Relation): Promise<
     const message = `${nameOf(relation)} keeps the rows of an archive; removing them would break it.`;
     return [notice('UNSAFE_TABLE', message, 'Archives end by their own plans.')];
   }
-  return checkSubject(context, relation, ['SELECT', 'DELETE']);
+  // Where PostgreSQL would change referencing rows by itself, a batch locks its rows before it looks for them.
+  const locks = relation.inbound.some(({ onDelete }) => onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT');
+  return checkSubject(context, relation, locks ? ['SELECT', 'DELETE', 'UPDATE'] : ['SELECT', 'DELETE']);
 }
 
 const nothing = (blockers: readonly PlanNotice[]) => ({

@@ -31,6 +31,7 @@ export async function checkSource(
     blockers: [
       ...(await checkSubject(context, source, ['SELECT', 'INSERT'])),
       ...(await checkTemporary(context)),
+      ...(await checkSequences(context, source)),
       ...columns.blockers,
     ],
     warnings: columns.warnings,
@@ -87,6 +88,30 @@ async function columnsWithDefaults(
   const rows = await session.query<{ name: string }>(sql`
     SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = ${integer(oid)} AND attnum > 0 AND atthasdef ORDER BY attnum`);
   return new Set(rows.map(({ name }) => name));
+}
+
+/** Sequences behind the restored values are moved on, or they would hand them out again. */
+async function checkSequences(
+  { session, capabilities }: PlanContext,
+  { columns }: Relation,
+): Promise<PlanNotice[]> {
+  const notices: PlanNotice[] = [];
+  for (const { sequence } of columns) {
+    if (sequence === null) continue;
+    const name = toText(ident(sequence.schema, sequence.name));
+    const { may } = await session.one<{ may: boolean }>(sql`
+      SELECT pg_catalog.has_sequence_privilege(${name}, 'SELECT') AND pg_catalog.has_sequence_privilege(${name}, 'UPDATE') AS may`);
+    if (may) continue;
+    const grant = `GRANT SELECT, UPDATE ON SEQUENCE ${name} TO ${toText(ident(capabilities.role.name))};`;
+    notices.push(
+      notice(
+        'NO_RIGHTS',
+        `The sequence ${nameOf(sequence)} has to be moved on behind restored values.`,
+        grant,
+      ),
+    );
+  }
+  return notices;
 }
 
 async function checkTemporary({ session, capabilities, database }: PlanContext): Promise<PlanNotice[]> {

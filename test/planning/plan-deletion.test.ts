@@ -340,6 +340,14 @@ describe('a plan without the rights for its run', () => {
     expect(await blockersOf('t')).toEqual([
       expect.objectContaining({ code: 'NO_RIGHTS', hint: `GRANT SELECT ON "public"."child" TO ${role};` }),
     ]);
+    await planning.target.run(
+      `GRANT SELECT ON child TO ${role}; ALTER TABLE child DROP CONSTRAINT child_id_fkey, ADD FOREIGN KEY (id) REFERENCES t ON DELETE CASCADE`,
+    );
+    expect(await blockersOf('t')).toEqual([
+      expect.objectContaining({ code: 'NO_RIGHTS', hint: `GRANT UPDATE ("id") ON "public"."t" TO ${role};` }),
+    ]);
+    await planning.target.run(`GRANT UPDATE (id) ON t TO ${role}`);
+    expect(await blockersOf('t')).toEqual([]);
     await planning.target.run(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
     await planning.close();
   });
