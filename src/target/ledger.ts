@@ -101,7 +101,9 @@ export async function ensureLedger(session: Session): Promise<void> {
   );
   if (present) return;
   await session.transaction(async () => {
-    await session.query(sql`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('declutter.ledger', 0))`);
+    await session.query(
+      sql`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('declutter.ledger', 0))`,
+    );
     await session.script(LEDGER_DDL);
   });
 }
@@ -110,7 +112,12 @@ export async function ensureLedger(session: Session): Promise<void> {
  * Raises the fence: from now on no batch of an earlier worker can commit. Waits for the old transaction's row lock, so that
  * its fate is known; an old backend that hangs (in a write to a dead client, say) is ended, by its pid and start time.
  */
-export async function takeFence(session: Session, runId: string, planHash: string, worker: string): Promise<LedgerPosition> {
+export async function takeFence(
+  session: Session,
+  runId: string,
+  planHash: string,
+  worker: string,
+): Promise<LedgerPosition> {
   try {
     return await raiseFence(session, runId, planHash, worker);
   } catch (error) {
@@ -120,7 +127,12 @@ export async function takeFence(session: Session, runId: string, planHash: strin
   }
 }
 
-async function raiseFence(session: Session, runId: string, planHash: string, worker: string): Promise<LedgerPosition> {
+async function raiseFence(
+  session: Session,
+  runId: string,
+  planHash: string,
+  worker: string,
+): Promise<LedgerPosition> {
   return session.transaction(async () => {
     const { fence } = await session.one<{ fence: string }>(sql`
       INSERT INTO declutter.run AS run (id, plan_hash, protocol, fence, worker, backend_pid, backend_start)
@@ -132,7 +144,12 @@ async function raiseFence(session: Session, runId: string, planHash: string, wor
     const [last] = await session.query<{ number: number; cursor: unknown; total: string }>(sql`
       SELECT number, cursor, total_rows::pg_catalog.text AS total FROM declutter.batch
        WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY number DESC LIMIT 1`);
-    return { fence: Number(fence), number: last?.number ?? 0, cursor: last?.cursor ?? null, totalRows: Number(last?.total ?? 0) };
+    return {
+      fence: Number(fence),
+      number: last?.number ?? 0,
+      cursor: last?.cursor ?? null,
+      totalRows: Number(last?.total ?? 0),
+    };
   });
 }
 
@@ -150,7 +167,9 @@ export async function endOldBackend(session: Session, runId: string): Promise<vo
 
 /** The row lock that every batch takes first, as text for a multi-statement message. */
 export const fenceCheck = (runId: string): string =>
-  toText(sql`SELECT fence::pg_catalog.text AS fence FROM declutter.run WHERE id = ${runId}::pg_catalog.uuid FOR UPDATE`);
+  toText(
+    sql`SELECT fence::pg_catalog.text AS fence FROM declutter.run WHERE id = ${runId}::pg_catalog.uuid FOR UPDATE`,
+  );
 
 /** The ledger's entry for a batch, as text for a multi-statement message. */
 export function batchEntry(runId: string, position: LedgerPosition, done: LedgerEntry, ms: number): string {
@@ -166,7 +185,9 @@ export function batchEntry(runId: string, position: LedgerPosition, done: Ledger
 }
 
 export async function listSegments(session: Session, runId: string): Promise<LedgerSegment[]> {
-  const rows = await session.query<Record<'sequence' | 'location' | 'rows' | 'bytes', string> & { sealed: boolean; sha256: string | null }>(sql`
+  const rows = await session.query<
+    Record<'sequence' | 'location' | 'rows' | 'bytes', string> & { sealed: boolean; sha256: string | null }
+  >(sql`
     SELECT sequence::pg_catalog.text AS sequence, location, sealed, rows::pg_catalog.text AS rows,
            bytes::pg_catalog.text AS bytes, sha256
       FROM declutter.segment WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY declutter.segment.sequence`);
@@ -184,11 +205,21 @@ export async function listFrames(session: Session, runId: string, segment: numbe
     SELECT start::pg_catalog.text AS start, length::pg_catalog.text AS length, rows::pg_catalog.text AS rows, sha256
       FROM declutter.batch AS b
      WHERE run_id = ${runId}::pg_catalog.uuid AND segment = ${integer(segment)} ORDER BY b.start`);
-  return rows.map((row) => ({ ...row, start: Number(row.start), length: Number(row.length), rows: Number(row.rows) }));
+  return rows.map((row) => ({
+    ...row,
+    start: Number(row.start),
+    length: Number(row.length),
+    rows: Number(row.rows),
+  }));
 }
 
 /** Changes of the segment list, under the fence. @throws Fenced */
-export async function underFence<T>(session: Session, runId: string, fence: number, work: () => Promise<T>): Promise<T> {
+export async function underFence<T>(
+  session: Session,
+  runId: string,
+  fence: number,
+  work: () => Promise<T>,
+): Promise<T> {
   return session.transaction(async () => {
     const [results] = await session.script(fenceCheck(runId));
     if (results?.rows[0]?.['fence'] !== String(fence)) throw new Fenced();
@@ -196,7 +227,12 @@ export async function underFence<T>(session: Session, runId: string, fence: numb
   });
 }
 
-export async function writeSegment(session: Session, runId: string, fence: number, segment: LedgerSegment): Promise<void> {
+export async function writeSegment(
+  session: Session,
+  runId: string,
+  fence: number,
+  segment: LedgerSegment,
+): Promise<void> {
   await session.execute(sql`
     INSERT INTO declutter.segment AS s (run_id, sequence, location, fence, sealed, rows, bytes, sha256)
     VALUES (${runId}::pg_catalog.uuid, ${integer(segment.sequence)}, ${segment.location}, ${integer(fence)},
@@ -211,7 +247,10 @@ export async function removeSegment(session: Session, runId: string, sequence: n
 }
 
 /** Rows and the sum of row hashes that the batches have put into the archive table. */
-export async function tableTotals(session: Session, runId: string): Promise<{ rows: number; rowHash: string }> {
+export async function tableTotals(
+  session: Session,
+  runId: string,
+): Promise<{ rows: number; rowHash: string }> {
   const { rows, hash } = await session.one<{ rows: string; hash: string }>(sql`
     SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(row_hash), 0)::pg_catalog.text AS hash

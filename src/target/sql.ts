@@ -21,7 +21,8 @@ export function sql(strings: TemplateStringsArray, ...values: readonly Value[]):
 }
 
 function partsOf(value: Value): readonly Part[] {
-  if (value === null || typeof value !== 'object') return [parameter(value === null ? null : String(value), 'text')];
+  if (value === null || typeof value !== 'object')
+    return [parameter(value === null ? null : String(value), 'text')];
   if ('parts' in value) return value.parts;
   return [parameter(arrayLiteral(value), 'text[]')];
 }
@@ -48,7 +49,8 @@ export function ident(...names: readonly string[]): Sql {
 
 /** A whole number written into the text, where a parameter cannot stand (tid bounds, SET, LIMIT of a COPY). */
 export function integer(value: number | bigint): Sql {
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new TypeError(`Not a whole number: ${value}`);
+  if (typeof value === 'number' && !Number.isSafeInteger(value))
+    throw new TypeError(`Not a whole number: ${value}`);
   return { parts: [{ text: String(value) }] };
 }
 
@@ -122,7 +124,8 @@ export function toText(statement: Sql): string {
 }
 
 export function quoteIdent(name: string): string {
-  if (name === '' || name.includes('\0')) throw new TypeError('An identifier may not be empty or contain NUL.');
+  if (name === '' || name.includes('\0'))
+    throw new TypeError('An identifier may not be empty or contain NUL.');
   return `"${name.replaceAll('"', '""')}"`;
 }
 

@@ -45,7 +45,14 @@ const BY_STATE: Readonly<Record<string, FailureClass>> = {
 const BY_CLASS: Readonly<Record<string, FailureClass>> = { '08': 'CONNECTION', '53': 'RESOURCE' };
 
 const SYSTEM_CODES = new Set([
-  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'ERR_STREAM_DESTROYED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ERR_STREAM_DESTROYED',
 ]);
 
 /** An error of a target with its class; the message names no row values, the cause keeps PostgreSQL's own words for the log. */
@@ -54,7 +61,16 @@ export class TargetError extends DeclutterError {
   readonly sqlstate: string | null;
 
   constructor(failure: FailureClass, sqlstate: string | null, message: string, cause: unknown) {
-    super(failure === 'LOCKED' ? 'TARGET_BUSY' : failure === 'CONNECTION' ? 'TARGET_UNREACHABLE' : 'PRECONDITION_FAILED', message, {}, { cause });
+    super(
+      failure === 'LOCKED'
+        ? 'TARGET_BUSY'
+        : failure === 'CONNECTION'
+          ? 'TARGET_UNREACHABLE'
+          : 'PRECONDITION_FAILED',
+      message,
+      {},
+      { cause },
+    );
     this.name = 'TargetError';
     this.failure = failure;
     this.sqlstate = sqlstate;
@@ -79,7 +95,9 @@ function classOf(error: unknown, state: string | null, during: 'connect' | 'stat
   // Without a SQLSTATE the server has said nothing: the connection broke (pg: "Connection terminated unexpectedly").
   const code = (error as { code?: unknown } | null)?.code;
   if (during === 'connect' || (typeof code === 'string' && SYSTEM_CODES.has(code))) return 'CONNECTION';
-  return error instanceof Error && /connection|timeout|not queryable/i.test(error.message) ? 'CONNECTION' : 'OTHER';
+  return error instanceof Error && /connection|timeout|not queryable/i.test(error.message)
+    ? 'CONNECTION'
+    : 'OTHER';
 }
 
 const WORDS: Readonly<Record<FailureClass, string>> = {
