@@ -35,7 +35,7 @@ export async function openApi(parts: Parts, stack: AsyncDisposableStack): Promis
     embeddedIssuer: issuer,
     meter,
     ready: async () => {
-      if (!state.isReady) throw new DeclutterError('STORE_UNAVAILABLE', 'Still starting.');
+      if (!state.isReady) throw new DeclutterError('STORE_UNAVAILABLE', 'still starting');
       await store.prisma.$queryRaw`SELECT 1`;
     },
     log,

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { DeclutterError } from '../errors.ts';
 
 /** A readiness check that takes longer than this is a no. */
 const READY_TIMEOUT_MS = 2_000;
@@ -24,7 +25,8 @@ async function problemOf(ready: () => Promise<void>): Promise<string | null> {
   return Promise.race([
     ready().then(
       () => null,
-      () => 'the control store does not answer',
+      (error: unknown) =>
+        error instanceof DeclutterError ? error.message : 'the control store does not answer',
     ),
     late,
   ]);

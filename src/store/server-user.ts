@@ -53,7 +53,8 @@ export function spawnAs(
   return spawn(program, args, { ...options, ...idsToSet(user), env: ENVIRONMENT });
 }
 
-const idsToSet = ({ ids, prefix }: ServerUser) => (prefix.length === 0 ? ids : null);
+/** What a process is to be started as; whoever has a prefix is made by it. */
+export const idsToSet = ({ ids, prefix }: ServerUser) => (prefix.length === 0 ? ids : null);
 
 const ENVIRONMENT = {
   PATH: '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin',
@@ -108,6 +109,8 @@ const setpriv = ({ uid, gid }: { uid: number; gid: number }, capability: string)
   'setpriv',
   ...['--reuid', String(uid), '--regid', String(gid), '--clear-groups'],
   ...['--inh-caps', `+${capability}`, '--ambient-caps', `+${capability}`],
+  // else access(2), by which PostgreSQL looks for its own files, leaves the capability out for whoever is not root
+  ...['--securebits', '+no_setuid_fixup'],
 ];
 
 /** The mildest first; a container by default has the second only. */

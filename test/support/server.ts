@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { idsToSet, reaching, type ServerUser, serverUser } from '../../src/store/server-user.ts';
 import { binariesOf, type Installation } from './installations.ts';
 
 /** How to reach a test server as its superuser. */
@@ -48,8 +49,8 @@ export async function startServer(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'declutter-test-'));
-  const owner = serverUser();
-  if (owner) chownSync(folder, owner.uid, owner.gid);
+  const owner = await reaching(await serverUser(), [join(binariesOf(installation), 'postgres')]);
+  if (owner.ids) chownSync(folder, owner.ids.uid, owner.ids.gid);
   const password = randomBytes(12).toString('hex');
   initialise(installation, folder, owner, password);
   const port = await freePort();
@@ -65,27 +66,10 @@ export async function startServer(
   };
 }
 
-interface User {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** PostgreSQL refuses to run as root: then the OS user postgres runs it. */
-function serverUser(): User | null {
-  if (process.getuid?.() !== 0) return null;
-  const idOf = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
-  try {
-    return { uid: idOf('-u'), gid: idOf('-g') };
-  } catch {
-    execFileSync('useradd', ['--system', '--user-group', 'postgres']); // a bare container has no such user yet
-    return { uid: idOf('-u'), gid: idOf('-g') };
-  }
-}
-
-function initialise(installation: Installation, folder: string, owner: User | null, password: string): void {
+function initialise(installation: Installation, folder: string, owner: ServerUser, password: string): void {
   const passwordFile = join(folder, 'password');
   writeFileSync(passwordFile, password, { mode: 0o600 });
-  if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+  if (owner.ids) chownSync(passwordFile, owner.ids.uid, owner.ids.gid);
   const options = [
     '--no-sync',
     '--auth=scram-sha-256',
@@ -93,11 +77,9 @@ function initialise(installation: Installation, folder: string, owner: User | nu
     '--encoding=UTF8',
     '--locale=C.UTF-8',
   ];
-  execFileSync(
-    join(binariesOf(installation), 'initdb'),
-    [`--pgdata=${join(folder, 'data')}`, `--pwfile=${passwordFile}`, ...options],
-    { ...owner, cwd: folder, stdio: 'pipe' },
-  );
+  const initdb = [join(binariesOf(installation), 'initdb'), `--pgdata=${join(folder, 'data')}`];
+  const [program = '', ...args] = [...owner.prefix, ...initdb, `--pwfile=${passwordFile}`, ...options];
+  execFileSync(program, args, { ...idsToSet(owner), cwd: folder, stdio: 'pipe' });
 }
 
 /** When the pipe to this shell closes, because we closed it or died, it stops the server at once and removes its folder. */
@@ -107,13 +89,14 @@ const WATCHED =
 function launch(
   installation: Installation,
   folder: string,
-  owner: User | null,
+  owner: ServerUser,
   settings: Readonly<Record<string, string>>,
 ): ChildProcess {
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const command = [join(binariesOf(installation), 'postgres'), '-D', join(folder, 'data'), ...flags];
-  return spawn('/bin/sh', ['-c', WATCHED, folder, ...command], {
-    ...owner,
+  const [program = '', ...args] = [...owner.prefix, '/bin/sh', '-c', WATCHED, folder, ...command];
+  return spawn(program, args, {
+    ...idsToSet(owner),
     cwd: folder,
     env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', TZ: 'UTC' },
     stdio: ['pipe', 'ignore', 'pipe'],
