@@ -3,7 +3,8 @@ import { exactJson } from '../../src/graphql/exact-json.ts';
 
 describe('JSON of a row', () => {
   it('comes as it is where JavaScript can hold it', () => {
-    const text = '{"id":42,"price":12.50,"ratio":0.1,"zero":0,"whole":3.0,"minus":-7,"name":"x","tags":[1,null,true],"j":{"a":1.5}}';
+    const text =
+      '{"id":42,"price":12.50,"ratio":0.1,"zero":0,"whole":3.0,"minus":-7,"name":"x","tags":[1,null,true],"j":{"a":1.5}}';
     expect(exactJson(text)).toEqual({
       id: 42,
       price: 12.5,
