@@ -24,7 +24,6 @@ export function compare(stage: Stage, before: Picture, after: Picture): void {
     const is = after.tables.find((line) => line.name === was.name);
     return is ? [[was, is] as const] : [];
   });
-  stage.print('');
   stage.print(table(SIZE_COLUMNS, [...pairs.map(sizeCells), totalCells(pairs)]).replace(/^/gm, '  '));
   stage.print('');
   stage.print(

@@ -11,7 +11,7 @@ export async function reorganise(stage: Stage, findings: readonly FindingLine[])
   const bloated = findings
     .filter((finding) => finding.kind === 'INDEX_BLOAT')
     .map((finding) => finding.table ?? '');
-  for (const table of new Set(['sessions', ...bloated])) await reindexTable(stage, table);
+  for (const table of new Set(['events', 'sessions', ...bloated])) await reindexTable(stage, table);
 }
 
 async function reorganiseTable(stage: Stage, table: string, method: 'VACUUM' | 'ANALYZE'): Promise<void> {
