@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { buildSchema, parse, validate } from 'graphql';
+import { buildSchema, Kind, parse, validate } from 'graphql';
 import { getVariableValues } from 'graphql/execution/values.js';
 import { planRemedy } from '../../src/analysis/remedies.ts';
 
@@ -26,7 +26,7 @@ describe('a remedy', () => {
       const document = parse(mutation);
       expect(validate(schema, document)).toEqual([]);
       const [operation] = document.definitions;
-      if (operation?.kind !== 'OperationDefinition') throw new Error('not an operation');
+      if (operation?.kind !== Kind.OPERATION_DEFINITION) throw new Error('not an operation');
       const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
       expect(errors ?? []).toEqual([]);
       expect(

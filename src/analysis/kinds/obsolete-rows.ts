@@ -1,5 +1,4 @@
 import type { FoundFault } from '../../domain/finding.ts';
-import type { Severity } from '../../domain/words.ts';
 import { type AgedColumn, ageColumn } from '../age-column.ts';
 import { AGES, type AgeDays, readTails, type Tail } from '../age-tail.ts';
 import {
@@ -60,13 +59,13 @@ function faultOf(
   const isStill = tail.older[30] >= NOTHING_NEW;
   return {
     kind: 'OBSOLETE_ROWS',
-    severity: severityOf(bytes, isStill, context),
+    severity: isStill || isReferenced(table) ? 'INFO' : severityOfBytes(bytes, context.figures.sizeBytes),
     schema: table.schema,
     table: table.name,
     index: null,
     columns: [column.name],
     title: `${percent(tail.older[age])} of ${table.schema}.${table.name} is older than ${AGE_IN_WORDS[age]} (${bytesInWords(bytes)})`,
-    detail: inWords(column, older, tail, isStill),
+    detail: inWords(table, column, older, tail, isStill),
     wastedBytes: bytes,
     rows,
     evidence: {
@@ -97,10 +96,12 @@ function amount(table: MeasuredTable, share: number) {
   return { rows: Math.round(table.liveRows * share), bytes: Math.round(live * share) };
 }
 
-const severityOf = (bytes: number, isStill: boolean, context: AnalysisContext): Severity =>
-  isStill ? 'INFO' : severityOfBytes(bytes, context.figures.sizeBytes);
+/** Customers are not obsolete because they came long ago: what others point to is known by more than its age. */
+const isReferenced = (table: MeasuredTable) =>
+  table.indexes.some((index) => index.duties.includes('FOREIGN_KEY_TARGET'));
 
 function inWords(
+  table: MeasuredTable,
   column: AgedColumn,
   older: readonly { days: number; rows: number; bytes: number }[],
   tail: Tail,
@@ -113,6 +114,7 @@ function inWords(
   return (
     `By ${column.name} (${column.reason}): ${ages}; estimated from ${source}. ` +
     (isStill ? 'No row is newer than 30 days: it may be reference data that is meant to stay. ' : '') +
+    (isReferenced(table) ? 'Other tables reference its rows. ' : '') +
     'Whether old rows are still read cannot be seen from outside: ask before they go. The plan counts them exactly and changes nothing.'
   );
 }

@@ -90,4 +90,17 @@ describe('OBSOLETE_ROWS', () => {
     expect(faults.map(({ table, severity }) => [table, severity])).toEqual([['country', 'INFO']]);
     expect(faults[0]!.detail).toContain('reference data');
   });
+
+  it('only informs about a table that others reference', async () => {
+    await inTurn(
+      database,
+      `ALTER TABLE country ADD PRIMARY KEY (id); UPDATE country SET created_at = now() WHERE id < 2000;
+       CREATE TABLE city (country_id int REFERENCES country (id))`,
+      'VACUUM ANALYZE country',
+    );
+    const { faults } = await ask(obsoleteRows, database);
+    expect(faults.map(({ table, severity }) => [table, severity])).toEqual([['country', 'INFO']]);
+    expect(faults[0]!.detail).toContain('Other tables reference its rows.');
+    expect(faults[0]!.detail).not.toContain('reference data');
+  });
 });
