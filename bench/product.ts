@@ -11,6 +11,9 @@ import type { BenchServer } from './bench-server.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js');
 
+/** A token of the command line lives an hour. */
+const TOKEN_MS = 40 * 60_000;
+
 /** The built product: an API and a worker, each in a process of its own, as in production. */
 export interface Product {
   /** A client with the rights of ADMIN, good for some minutes. */
@@ -19,6 +22,8 @@ export interface Product {
   register(database: string): Promise<void>;
   /** The worker starts anew, with a memory that nothing has grown yet. */
   restartWorker(): Promise<void>;
+  /** Ends the worker with SIGKILL, as a crash would, and starts another. */
+  killWorker(): Promise<void>;
   workerMemory(): Memory;
   stop(): Promise<void>;
 }
@@ -42,11 +47,17 @@ export async function startProduct(server: BenchServer, folder: string): Promise
   let worker = start('work');
   const url = `http://127.0.0.1:${port}`;
   await untilReady(url, api);
+  let known: { readonly client: ApiClient; readonly until: number } | null = null;
   const client = async () => {
+    if (known && performance.now() < known.until) return known.client;
     const { stdout } = await promisify(execFile)(process.execPath, [MAIN, 'token', '--client', 'admin'], {
       env,
     });
-    return apiClient({ url, credentials: { token: stdout.trim() } });
+    known = {
+      client: apiClient({ url, credentials: { token: stdout.trim() } }),
+      until: performance.now() + TOKEN_MS,
+    };
+    return known.client;
   };
   return {
     client,
@@ -56,6 +67,11 @@ export async function startProduct(server: BenchServer, folder: string): Promise
     },
     async restartWorker() {
       await end(worker);
+      worker = start('work');
+    },
+    async killWorker() {
+      worker.kill('SIGKILL');
+      await once(worker, 'exit');
       worker = start('work');
     },
     workerMemory: () => memoryOf(worker.pid ?? 0),
@@ -73,6 +89,7 @@ const environment = (server: BenchServer, folder: string, port: number) => ({
   DECLUTTER_TARGET_HOSTS: '127.0.0.1',
   DECLUTTER_TARGET_BENCH_PASSWORD: server.password,
   DECLUTTER_LOG_LEVEL: 'warn',
+  DECLUTTER_RATE_POINTS: '10000000',
 });
 
 const loginOf = ({ host, port, user }: BenchServer) => ({

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import { count } from '../src/cli/client/format.ts';
 import type { Measured } from './peers.ts';
-import type { RunMeasured } from './measure-run.ts';
+import { NO_REST, type RunMeasured } from './measure-run.ts';
 import type { Memory } from './product.ts';
 
 /** Alternating measurements of the product and its peer, in the order in which they were made. */
@@ -83,8 +83,9 @@ ${limits.map(({ what, wanted, measured, held }) => `| ${what} | ${wanted} | ${me
 
 A table of ${count(rows)} rows: bigint key, timestamptz, tenant, status, jsonb of about 200 bytes, three more indexes. Three tenths of the rows are to go:
 spread over the whole table (by status) or lying together (by time). Each measurement starts from a copy of the same files, after a
-checkpoint. The product is the built JavaScript, the API and the worker each in its own process, with \`dutyCycle: 1\` (no rest) and defaults
-else; a batch is timed from commit to commit, as the ledger in the target tells. Autovacuum is off. Counts include the ledger's own writes.
+checkpoint. The product is the built JavaScript, the API and the worker each in its own process, with the throttle
+\`${JSON.stringify(NO_REST)}\` (no rest; defaults else). A batch is timed from commit to commit, as the ledger in the target
+tells, so that the ledger's own writes and the flush to disk count. Autovacuum is off.
 
 ## Purge
 

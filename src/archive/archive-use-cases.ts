@@ -29,7 +29,8 @@ export function makeArchiveUseCases(deps: ArchiveDeps) {
     find: (id: string) => findArchiveById(store, id),
     findByRun: (runId: string) => findArchiveByRun(store, runId),
     list: (filter: Parameters<typeof listArchives>[1]) => listArchives(store, filter),
-    segments: (id: string, page: Parameters<typeof listArchiveSegments>[2]) => listArchiveSegments(store, id, page),
+    segments: (id: string, page: Parameters<typeof listArchiveSegments>[2]) =>
+      listArchiveSegments(store, id, page),
     async verify(id: string, _by: Principal): Promise<ArchiveVerification> {
       const archive = await findArchiveById(store, id);
       if (!archive) throw notFound('The archive');
@@ -43,10 +44,17 @@ export function makeArchiveUseCases(deps: ArchiveDeps) {
 async function verify(deps: ArchiveDeps, archive: ArchiveView): Promise<ArchiveVerification> {
   const segments = await allSegments(deps.store, archive.id);
   if (archive.kind === 'TABLE') {
-    const session = await deps.connect(archive.databaseId, { ...READ_SETTINGS, applicationName: 'declutter/verify' });
+    const session = await deps.connect(archive.databaseId, {
+      ...READ_SETTINGS,
+      applicationName: 'declutter/verify',
+    });
     return verifyTable(session, archive, segments).finally(() => session.close());
   }
   const files = deps.fileStores.get(archive.store ?? '');
-  if (!files) throw new DeclutterError('PRECONDITION_FAILED', `This server has no archive store named "${archive.store ?? ''}".`);
+  if (!files)
+    throw new DeclutterError(
+      'PRECONDITION_FAILED',
+      `This server has no archive store named "${archive.store ?? ''}".`,
+    );
   return verifyFiles(files, segments);
 }

@@ -75,7 +75,12 @@ export class FileArchive implements SegmentSink {
     const sealed = await open.seal();
     this.#open = null;
     await underFence(this.#session, runId, fence, () =>
-      writeSegment(this.#session, runId, fence, { ...sealed, sequence: open.sequence, sealed: true, rows: this.#openRows }),
+      writeSegment(this.#session, runId, fence, {
+        ...sealed,
+        sequence: open.sequence,
+        sealed: true,
+        rows: this.#openRows,
+      }),
     );
     this.#lastSequence = open.sequence;
     this.#sealed += 1;
@@ -104,13 +109,17 @@ export class FileArchive implements SegmentSink {
     const { runId, fence } = this.#owner;
     const frames = await listFrames(this.#session, runId, segment.sequence);
     if (frames.length === 0) {
-      return underFence(this.#session, runId, fence, () => removeSegment(this.#session, runId, segment.sequence));
+      return underFence(this.#session, runId, fence, () =>
+        removeSegment(this.#session, runId, segment.sequence),
+      );
     }
     const old = await openFile(this.#store, await this.#locationOf(segment));
     try {
       const open = await SegmentFile.create(this.#store, runId, segment.sequence, fence);
       await open.adopt(old, frames);
-      await underFence(this.#session, runId, fence, () => writeSegment(this.#session, runId, fence, openSegment(open)));
+      await underFence(this.#session, runId, fence, () =>
+        writeSegment(this.#session, runId, fence, openSegment(open)),
+      );
       this.#open = open;
       this.#recorded = true;
       this.#openRows = frames.reduce((sum, frame) => sum + frame.rows, 0);

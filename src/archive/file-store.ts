@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
@@ -32,13 +33,17 @@ export async function renameFile(store: FileStore, from: string, to: string): Pr
 }
 
 /** Moves everything in the run's folder that the ledger does not know to orphans/. */
-export async function moveOrphans(store: FileStore, runId: string, known: ReadonlySet<string>): Promise<string[]> {
+export async function moveOrphans(
+  store: FileStore,
+  runId: string,
+  known: ReadonlySet<string>,
+): Promise<string[]> {
   const moved: string[] = [];
   for (const name of await filesOf(store, runId)) {
     const location = `${runId}/${name}`;
     if (known.has(location) || name === MANIFEST) continue;
     await guarded(() => mkdir(path.join(store.root, ORPHANS), { recursive: true, mode: 0o700 }));
-    await renameFile(store, location, `${ORPHANS}/${runId}-${Date.now()}-${name}`);
+    await renameFile(store, location, `${ORPHANS}/${runId}-${randomUUID()}-${name}`);
     moved.push(location);
   }
   return moved;
@@ -68,10 +73,12 @@ export async function replaceFile(store: FileStore, location: string, text: stri
 }
 
 async function filesOf(store: FileStore, runId: string): Promise<string[]> {
-  return readdir(path.join(store.root, runId)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+  try {
+    return await readdir(path.join(store.root, runId));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw storeFailure(error);
-  });
+  }
 }
 
 async function syncFolder(folder: string): Promise<void> {
@@ -90,8 +97,15 @@ export function storeFailure(error: unknown): Error {
   if (error instanceof Stop) return error;
   const code = (error as NodeJS.ErrnoException | null)?.code ?? 'unknown';
   return NO_ROOM.has(code)
-    ? new Stop('RESOURCE', `The archive store is full (${code}). Make room, then resume the run.`, 'PAUSED', { cause: error })
-    : new Stop('ARCHIVE_STORE', `The archive store failed (${code}). Mend it, then resume the run.`, 'PAUSED', { cause: error });
+    ? new Stop('RESOURCE', `The archive store is full (${code}). Make room, then resume the run.`, 'PAUSED', {
+        cause: error,
+      })
+    : new Stop(
+        'ARCHIVE_STORE',
+        `The archive store failed (${code}). Mend it, then resume the run.`,
+        'PAUSED',
+        { cause: error },
+      );
 }
 
 export async function guarded<T>(work: () => Promise<T>): Promise<T> {

@@ -14,7 +14,11 @@ export interface ManifestSubject {
 }
 
 /** What makes the segments readable when the target is gone; derived from the ledger, so it can be made again. */
-export async function writeManifest(store: FileStore, session: Session, subject: ManifestSubject): Promise<void> {
+export async function writeManifest(
+  store: FileStore,
+  session: Session,
+  subject: ManifestSubject,
+): Promise<void> {
   const segments = (await listSegments(session, subject.runId)).filter(({ sealed }) => sealed);
   const manifest = {
     version: 1,
@@ -26,7 +30,13 @@ export async function writeManifest(store: FileStore, session: Session, subject:
     format: subject.format,
     columns: subject.content.columns,
     rows: segments.reduce((sum, { rows }) => sum + rows, 0),
-    segments: segments.map(({ sequence, location, rows, bytes, sha256 }) => ({ sequence, location, rows, bytes, sha256 })),
+    segments: segments.map(({ sequence, location, rows, bytes, sha256 }) => ({
+      sequence,
+      location,
+      rows,
+      bytes,
+      sha256,
+    })),
   };
   await replaceFile(store, `${subject.runId}/${MANIFEST}`, `${JSON.stringify(manifest, null, 2)}\n`);
 }

@@ -28,7 +28,11 @@ export async function readFileArchive(
 
 async function checkSegment(store: FileStore, segment: LedgerSegment): Promise<void> {
   if (!segment.sealed) {
-    throw new Stop('ARCHIVE_DAMAGED', 'The archive has a segment that was never sealed; resume its run first.', 'FAILED');
+    throw new Stop(
+      'ARCHIVE_DAMAGED',
+      'The archive has a segment that was never sealed; resume its run first.',
+      'FAILED',
+    );
   }
   const handle = await openFile(store, segment.location);
   try {
@@ -44,7 +48,11 @@ async function checkSegment(store: FileStore, segment: LedgerSegment): Promise<v
   );
 }
 
-async function readRows(store: FileStore, segment: LedgerSegment, frame: Parameters<typeof readFrame>[1]): Promise<Buffer> {
+async function readRows(
+  store: FileStore,
+  segment: LedgerSegment,
+  frame: Parameters<typeof readFrame>[1],
+): Promise<Buffer> {
   const handle = await openFile(store, segment.location);
   try {
     return await decompress(await readFrame(handle, frame));

@@ -35,7 +35,12 @@ export class SegmentFile {
   }
 
   /** A new file; its name carries the fence, so that two workers never write to the same one. */
-  static async create(store: FileStore, runId: string, sequence: number, fence: number): Promise<SegmentFile> {
+  static async create(
+    store: FileStore,
+    runId: string,
+    sequence: number,
+    fence: number,
+  ): Promise<SegmentFile> {
     const location = `${runId}/${String(sequence).padStart(6, '0')}-f${fence}.copy.zst.open`;
     return new SegmentFile(store, sequence, location, await createFile(store, location));
   }
@@ -64,7 +69,10 @@ export class SegmentFile {
       return this.#readBack(start, bytes.length);
     });
     if (hashOf(stored) !== sha256 || (await rowsIn(stored)) !== rows) {
-      throw new Stop('ARCHIVE_STORE', 'The archive store gave back other bytes than were written. Check the disk.');
+      throw new Stop(
+        'ARCHIVE_STORE',
+        'The archive store gave back other bytes than were written. Check the disk.',
+      );
     }
     return { segment: this.sequence, start, length: bytes.length, sha256, rowHash: null };
   }
@@ -91,7 +99,7 @@ export class SegmentFile {
   }
 
   async #writeAll(bytes: Buffer, start: number): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       done += (await this.#handle.write(bytes, done, bytes.length - done, start + done)).bytesWritten;
     }
   }
@@ -105,7 +113,11 @@ export class SegmentFile {
 export async function readFrame(handle: FileHandle, frame: LedgerFrame): Promise<Buffer> {
   const bytes = await readExactly(handle, frame.start, frame.length);
   if (hashOf(bytes) !== frame.sha256) {
-    throw new Stop('ARCHIVE_DAMAGED', 'A segment of the archive has other bytes than the ledger says.', 'FAILED');
+    throw new Stop(
+      'ARCHIVE_DAMAGED',
+      'A segment of the archive has other bytes than the ledger says.',
+      'FAILED',
+    );
   }
   return bytes;
 }
@@ -113,9 +125,14 @@ export async function readFrame(handle: FileHandle, frame: LedgerFrame): Promise
 /** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
 export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length);
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
-    if (bytesRead === 0) throw new Stop('ARCHIVE_DAMAGED', 'A segment of the archive is shorter than the ledger says.', 'FAILED');
+    if (bytesRead === 0)
+      throw new Stop(
+        'ARCHIVE_DAMAGED',
+        'A segment of the archive is shorter than the ledger says.',
+        'FAILED',
+      );
     done += bytesRead;
   }
   return bytes;

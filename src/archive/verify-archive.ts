@@ -31,7 +31,10 @@ const DAMAGED = 'SEGMENT_DAMAGED';
 const HINT = 'Restore the segment from a backup of the archive store; its rows are nowhere else.';
 
 /** Reads every segment back whole: checksum, size, number of rows, readability. */
-export async function verifyFiles(store: FileStore, segments: readonly ArchiveSegmentView[]): Promise<ArchiveVerification> {
+export async function verifyFiles(
+  store: FileStore,
+  segments: readonly ArchiveSegmentView[],
+): Promise<ArchiveVerification> {
   const found: Found[] = [];
   for (const segment of segments) found.push(await verifyFile(store, segment));
   return summary(found);
@@ -75,7 +78,11 @@ const reasonOf = (error: unknown): string =>
   error instanceof Stop ? error.message : ((error as NodeJS.ErrnoException).code ?? 'unknown');
 
 /** Rows of an archive table: their number and the sum of their hashes, in one read. */
-export async function verifyTable(session: Session, archive: ArchiveView, segments: readonly ArchiveSegmentView[]): Promise<ArchiveVerification> {
+export async function verifyTable(
+  session: Session,
+  archive: ArchiveView,
+  segments: readonly ArchiveSegmentView[],
+): Promise<ArchiveVerification> {
   const { holder } = archive.content;
   const segment = segments[0];
   if (!holder || !segment) return summary([]);
@@ -86,8 +93,10 @@ export async function verifyTable(session: Session, archive: ArchiveView, segmen
              coalesce(pg_catalog.sum(${rowHash(sql`kept`)}), 0)::pg_catalog.text AS hash
         FROM ONLY ${ident(holder.schema, holder.name)} AS kept`);
   });
-  if (Number(rows) !== segment.rows) return summary([damaged(segment, `holds ${rows} rows instead of ${segment.rows}`)]);
-  if (tableChecksum(Number(rows), hash) !== segment.sha256) return summary([damaged(segment, 'holds other rows than were archived')]);
+  if (Number(rows) !== segment.rows)
+    return summary([damaged(segment, `holds ${rows} rows instead of ${segment.rows}`)]);
+  if (tableChecksum(Number(rows), hash) !== segment.sha256)
+    return summary([damaged(segment, 'holds other rows than were archived')]);
   return summary([{ rows: Number(rows), problem: null }]);
 }
 

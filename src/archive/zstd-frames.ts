@@ -13,7 +13,7 @@ const RLE_BLOCK = 1;
  * @throws Stop ARCHIVE_DAMAGED where a frame does not begin or end as it should
  */
 export async function* framesOf(handle: FileHandle, size: number): AsyncGenerator<Buffer> {
-  for (let start = 0; start < size; ) {
+  for (let start = 0; start < size;) {
     const length = await frameLength(handle, start, size);
     yield await readExactly(handle, start, length);
     start += length;
@@ -25,7 +25,7 @@ async function frameLength(handle: FileHandle, start: number, size: number): Pro
   if (head.readUInt32LE(0) !== MAGIC) throw damaged();
   const descriptor = head.readUInt8(4);
   let at = start + 5 + headerRest(descriptor);
-  for (let last = false; !last; ) {
+  for (let last = false; !last;) {
     const block = (await readWithin(handle, at, 3, size)).readUIntLE(0, 3);
     last = (block & 1) === 1;
     at += 3 + (((block >> 1) & 3) === RLE_BLOCK ? 1 : block >> 3);
@@ -46,4 +46,5 @@ async function readWithin(handle: FileHandle, start: number, length: number, siz
   return readExactly(handle, start, length);
 }
 
-const damaged = () => new Stop('ARCHIVE_DAMAGED', 'A segment of the archive is not a row of zstd frames.', 'FAILED');
+const damaged = () =>
+  new Stop('ARCHIVE_DAMAGED', 'A segment of the archive is not a row of zstd frames.', 'FAILED');

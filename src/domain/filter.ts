@@ -1,5 +1,5 @@
 import { badInput } from '../errors.ts';
-import { FilterOp } from './words.ts';
+import type { FilterOp } from './words.ts';
 
 /** What a caller sends: exactly one of all, any, not, or column with op. Never SQL. */
 export interface RowFilterInput {
@@ -87,19 +87,24 @@ function canonicalList(name: string, list: RowFilterInput[], walk: Walk, depth: 
 
 function canonicalComparison(input: RowFilterInput, walk: Walk): RowFilter {
   const column = input.column ?? '';
-  const op = input.op;
+  const { op } = input;
   if (column === '') throw badInput('A comparison needs the name of a column.');
   if (op == null) throw badInput(`The comparison on "${column}" has no op.`);
+  assertOperand(input, column, op);
+  if (op === 'IS_NULL' || op === 'IS_NOT_NULL') return { column, op };
+  if (op === 'IN' || op === 'NOT_IN')
+    return { column, op, values: checkedValues(column, input.values ?? []) };
+  if (op === 'OLDER_THAN') return { column, op: 'LT', value: instantBefore(input.age ?? '', walk) };
+  return { column, op, value: checkedValue(column, input.value ?? '') };
+}
+
+function assertOperand(input: RowFilterInput, column: string, op: FilterOp): void {
   const wanted = wantedOperand(op);
   for (const operand of ['value', 'values', 'age'] as const) {
     if ((input[operand] != null) !== (operand === wanted)) {
       throw badInput(`${op} on "${column}" takes ${wanted ?? 'no value'}.`);
     }
   }
-  if (op === 'IS_NULL' || op === 'IS_NOT_NULL') return { column, op };
-  if (op === 'IN' || op === 'NOT_IN') return { column, op, values: checkedValues(column, input.values ?? []) };
-  if (op === 'OLDER_THAN') return { column, op: 'LT', value: instantBefore(input.age ?? '', walk) };
-  return { column, op, value: checkedValue(column, input.value ?? '') };
 }
 
 function wantedOperand(op: FilterOp): 'value' | 'values' | 'age' | null {
@@ -133,7 +138,13 @@ function instantBefore(age: string, walk: Walk): string {
   const parts = DURATION.exec(age);
   if (!parts) throw badInput(`"${age}" is not an ISO 8601 duration such as P90D or P1Y6M.`);
   const [years, months, weeks, days, hours, minutes, seconds] = parts.slice(1).map((n) => Number(n ?? 0)) as [
-    number, number, number, number, number, number, number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
   if (years > 200 || months > 2400 || weeks > 10_400 || days > 73_000 || hours > 1_752_000) {
     throw badInput(`An age of ${age} is out of range; at most 200 years.`);

@@ -2,7 +2,10 @@ import { badInput } from '../errors.ts';
 import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput } from './run.ts';
 
 /** Fills in what is not given and checks the ranges. @throws BAD_USER_INPUT */
-export function throttleFrom(input: ThrottleInput | null | undefined, base: Throttle = DEFAULT_THROTTLE): Throttle {
+export function throttleFrom(
+  input: ThrottleInput | null | undefined,
+  base: Throttle = DEFAULT_THROTTLE,
+): Throttle {
   const pick = (name: keyof Throttle, low: number, high: number): number => {
     const value = input?.[name] ?? base[name];
     if (!(value >= low && value <= high)) throw badInput(`throttle.${name} must be from ${low} to ${high}.`);

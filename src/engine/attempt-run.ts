@@ -21,7 +21,10 @@ export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> 
   const name = `declutter/${claim.runId}`;
   const session = await deps.connect(claim.databaseId, { ...BATCH_SETTINGS, applicationName: name });
   try {
-    const monitor = await deps.connect(claim.databaseId, { ...READ_SETTINGS, applicationName: `${name}/watch` });
+    const monitor = await deps.connect(claim.databaseId, {
+      ...READ_SETTINGS,
+      applicationName: `${name}/watch`,
+    });
     try {
       return await withSessions(deps, turn, session, monitor);
     } finally {
@@ -33,7 +36,12 @@ export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> 
   }
 }
 
-async function withSessions(deps: EngineDeps, turn: Turn, session: Session, monitor: Session): Promise<Ending> {
+async function withSessions(
+  deps: EngineDeps,
+  turn: Turn,
+  session: Session,
+  monitor: Session,
+): Promise<Ending> {
   const { claim, plan } = turn;
   const relation = await subjectOf(session, turn);
   await ensureLedger(session);
@@ -60,13 +68,20 @@ async function endLastStatement(session: Session, { plan, claim }: Turn): Promis
 async function subjectOf(session: Session, { plan }: Turn): Promise<Relation | null> {
   return session.transaction(async () => {
     if (!sameIdentity(await readIdentity(session), plan.spec.identity)) {
-      throw new Stop('IDENTITY_CHANGED', 'Another database answers at this address than the one the plan was made for.', 'FAILED');
+      throw new Stop(
+        'IDENTITY_CHANGED',
+        'Another database answers at this address than the one the plan was made for.',
+        'FAILED',
+      );
     }
     const subject = plan.spec.relations[0];
     if (!subject) return null;
     const relation = await readRelationByOid(session, subject.oid);
     if (!relation || relation.schema !== subject.schema || relation.name !== subject.name) {
-      throw new Stop('SCHEMA_DRIFT', `The table ${subject.schema}.${subject.name} was dropped, renamed or made anew. Cancel and plan again.`);
+      throw new Stop(
+        'SCHEMA_DRIFT',
+        `The table ${subject.schema}.${subject.name} was dropped, renamed or made anew. Cancel and plan again.`,
+      );
     }
     return relation;
   });
@@ -83,15 +98,32 @@ interface Parts {
 async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Ending> {
   const { claim, plan, lease, stopping } = turn;
   if (claim.state === 'CANCELLING') {
-    return { state: 'CANCELLED', code: 'CANCELLED_BY_REQUEST', reason: 'Cancelled as asked. What is archived can be restored.' };
+    return {
+      state: 'CANCELLED',
+      code: 'CANCELLED_BY_REQUEST',
+      reason: 'Cancelled as asked. What is archived can be restored.',
+    };
   }
   const operation = deps.operations.get(plan.spec.operation.kind);
-  if (!operation) throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);
+  if (!operation)
+    throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);
   const { position, session, monitor } = parts;
-  const progress = new RunProgress(deps, claim, operation.counts, { rows: position.totalRows, batches: position.number });
+  const progress = new RunProgress(deps, claim, operation.counts, {
+    rows: position.totalRows,
+    batches: position.number,
+  });
   const before = await measure(session, parts.relation);
   const work = await operation.open(await contextOf(deps, turn, parts));
-  const run = { ...parts, runId: claim.runId, plan: plan.spec, lease, progress, clock: deps.clock, stopping, begunAt: deps.clock.monotonicMs() };
+  const run = {
+    ...parts,
+    runId: claim.runId,
+    plan: plan.spec,
+    lease,
+    progress,
+    clock: deps.clock,
+    stopping,
+    begunAt: deps.clock.monotonicMs(),
+  };
   const ending = await endingOf(() =>
     work.mode === 'STATEMENTS'
       ? performStatements(work, position, { ...run, store: deps.store })
@@ -99,7 +131,9 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
           performBatches(work, position, { ...run, health, archive: parts.archive }),
         ),
   );
-  progress.setResult(await resultOf(session, parts.relation, before, { plan: plan.spec, operation, rows: progress.rowsDone }));
+  progress.setResult(
+    await resultOf(session, parts.relation, before, { plan: plan.spec, operation, rows: progress.rowsDone }),
+  );
   await progress.flush();
   return ending;
 }
@@ -154,4 +188,3 @@ async function contextOf(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Op
 const NO_SINK: SegmentSink = {
   append: () => Promise.reject(new TypeError('This operation archives nothing')),
 };
-

@@ -33,7 +33,11 @@ export class LeaseLost extends Error {
  * One batch, in the order that lost nothing under any fault: lock the ledger's row and compare the fence; compare the schema;
  * treat the rows (an archive makes them durable and reads them back meanwhile); write the ledger's entry; COMMIT.
  */
-export async function runBatch(context: BatchContext, position: LedgerPosition, size: BatchSize): Promise<BatchResult> {
+export async function runBatch(
+  context: BatchContext,
+  position: LedgerPosition,
+  size: BatchSize,
+): Promise<BatchResult> {
   const { session, runId, work, lease } = context;
   const begun = performance.now();
   try {
@@ -55,17 +59,22 @@ export async function runBatch(context: BatchContext, position: LedgerPosition, 
 /** Planning the fingerprint takes longer than computing it, so that is done once a session. */
 export async function prepareBatches(session: Session, { relations }: PlanSpec): Promise<void> {
   const subject = relations[0];
-  if (subject) await session.script(`PREPARE declutter_fingerprint AS ${toText(fingerprintSql(subject.oid))}`);
+  if (subject)
+    await session.script(`PREPARE declutter_fingerprint AS ${toText(fingerprintSql(subject.oid))}`);
 }
 
 /** Opens the transaction, in one message. The table lock comes before the fingerprint, so that no DDL fits between. */
-export async function openBatch({ session, runId, plan }: BatchContext, position: LedgerPosition): Promise<void> {
+export async function openBatch(
+  { session, runId, plan }: BatchContext,
+  position: LedgerPosition,
+): Promise<void> {
   const subject = plan.relations[0];
   const check = subject
     ? `; LOCK TABLE ONLY ${toText(ident(subject.schema, subject.name))} IN ROW EXCLUSIVE MODE; EXECUTE declutter_fingerprint`
     : '';
   const results = await session.script(`${session.begin()}; ${fenceCheck(runId)}${check}`);
-  const value = (name: string) => results.find((result) => result.rows[0] && name in result.rows[0])?.rows[0]?.[name];
+  const value = (name: string) =>
+    results.find((result) => result.rows[0] && name in result.rows[0])?.rows[0]?.[name];
   if (value('fence') !== String(position.fence)) throw new Fenced();
   if (subject && value('fingerprint') !== subject.fingerprint) {
     throw new Stop(

@@ -14,10 +14,18 @@ export function endingAsked({ lease, stopping }: Pick<Performance, 'lease' | 'st
   if (!lease.isSafe) throw new LeaseLost();
   const { state, maintenanceStop, newHolds } = lease.latest;
   if (state === 'CANCELLING') {
-    return { state: 'CANCELLED', code: 'CANCELLED_BY_REQUEST', reason: 'Cancelled as asked. What is archived can be restored.' };
+    return {
+      state: 'CANCELLED',
+      code: 'CANCELLED_BY_REQUEST',
+      reason: 'Cancelled as asked. What is archived can be restored.',
+    };
   }
   if (state === 'PAUSING') {
-    return { state: 'PAUSED', code: 'PAUSED_BY_REQUEST', reason: 'Paused as asked. Resume it to go on from the last batch.' };
+    return {
+      state: 'PAUSED',
+      code: 'PAUSED_BY_REQUEST',
+      reason: 'Paused as asked. Resume it to go on from the last batch.',
+    };
   }
   if (maintenanceStop !== null) {
     return {
@@ -27,10 +35,18 @@ export function endingAsked({ lease, stopping }: Pick<Performance, 'lease' | 'st
     };
   }
   if (newHolds > 0) {
-    return { state: 'PAUSED', code: 'HOLD', reason: 'A hold was placed on the table. Release it and resume, or cancel the run.' };
+    return {
+      state: 'PAUSED',
+      code: 'HOLD',
+      reason: 'A hold was placed on the table. Release it and resume, or cancel the run.',
+    };
   }
   if (stopping.aborted) {
-    return { state: 'INTERRUPTED', code: 'WORKER_STOPPED', reason: 'Its worker was shut down; another one goes on from the last batch.' };
+    return {
+      state: 'INTERRUPTED',
+      code: 'WORKER_STOPPED',
+      reason: 'Its worker was shut down; another one goes on from the last batch.',
+    };
   }
   return null;
 }

@@ -82,10 +82,18 @@ function givenUp({ lease, stopping }: Turn, awayMs: number, error: Error): Endin
   if (!lease.isSafe) throw new LeaseLost();
   const { state } = lease.latest;
   if (state === 'PAUSING') {
-    return { state: 'PAUSED', code: 'PAUSED_BY_REQUEST', reason: 'Paused as asked. Resume it to go on from the last batch.' };
+    return {
+      state: 'PAUSED',
+      code: 'PAUSED_BY_REQUEST',
+      reason: 'Paused as asked. Resume it to go on from the last batch.',
+    };
   }
   if (stopping.aborted || (state === 'CANCELLING' && awayMs > UNREACHABLE_MS)) {
-    return { state: 'INTERRUPTED', code: 'UNREACHABLE', reason: `The database does not answer. ${error.message}` };
+    return {
+      state: 'INTERRUPTED',
+      code: 'UNREACHABLE',
+      reason: `The database does not answer. ${error.message}`,
+    };
   }
   if (awayMs < UNREACHABLE_MS) return null;
   return {
@@ -98,7 +106,13 @@ function givenUp({ lease, stopping }: Turn, awayMs: number, error: Error): Endin
 /** Writes the end down. A wish that came in meanwhile wins over a pause of our own, and a last batch over a wish to pause. */
 async function settle({ store }: EngineDeps, claim: Claim, ending: Ending): Promise<void> {
   const { state, code, reason } = ending;
-  const change = { to: state, code, reason, workerId: claim.workerId, event: { kind: state, message: reason ?? 'Done.' } };
+  const change = {
+    to: state,
+    code,
+    reason,
+    workerId: claim.workerId,
+    event: { kind: state, message: reason ?? 'Done.' },
+  };
   const from = {
     SUCCEEDED: ['RUNNING', 'PAUSING'],
     PAUSED: ['RUNNING', 'PAUSING'],
@@ -108,7 +122,12 @@ async function settle({ store }: EngineDeps, claim: Claim, ending: Ending): Prom
   } as const;
   if (await transition(store, claim.runId, { ...change, from: from[state] })) return;
   // Somebody cancelled while the worker was ending its turn: what it did is safe, so the wish is fulfilled.
-  await transition(store, claim.runId, { ...change, to: 'CANCELLED', code: 'CANCELLED_BY_REQUEST', from: ['CANCELLING'] });
+  await transition(store, claim.runId, {
+    ...change,
+    to: 'CANCELLED',
+    code: 'CANCELLED_BY_REQUEST',
+    from: ['CANCELLING'],
+  });
 }
 
 async function leaveOrFail(deps: EngineDeps, claim: Claim, error: unknown): Promise<void> {
@@ -121,6 +140,10 @@ async function leaveOrFail(deps: EngineDeps, claim: Claim, error: unknown): Prom
   const stop =
     reason instanceof Stop
       ? reason
-      : new Stop('UNEXPECTED', 'Something went wrong that the engine does not know. See the log of the worker, then retry.', 'FAILED');
+      : new Stop(
+          'UNEXPECTED',
+          'Something went wrong that the engine does not know. See the log of the worker, then retry.',
+          'FAILED',
+        );
   await settle(deps, claim, { state: stop.outcome, code: stop.stateCode, reason: stop.message });
 }

@@ -16,7 +16,12 @@ export class HealthWatch {
   #objection: string | null = null;
   #watching: Promise<void> = Promise.resolve();
 
-  constructor(checks: readonly HealthCheck[], sessions: { monitor: Session; worker: Session }, clock: Clock, throttle: () => Throttle) {
+  constructor(
+    checks: readonly HealthCheck[],
+    sessions: { monitor: Session; worker: Session },
+    clock: Clock,
+    throttle: () => Throttle,
+  ) {
     this.#checks = checks;
     this.#monitor = sessions.monitor;
     this.#workerPid = sessions.worker.backend.pid;

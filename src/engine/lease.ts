@@ -25,7 +25,11 @@ export class Lease {
   #lost = false;
   #beating: Promise<void> = Promise.resolve();
 
-  constructor(deps: { store: Store; clock: Clock; times: LeaseTimes; log: Log }, claim: Claim, subject: Parameters<typeof renewLease>[3]) {
+  constructor(
+    deps: { store: Store; clock: Clock; times: LeaseTimes; log: Log },
+    claim: Claim,
+    subject: Parameters<typeof renewLease>[3],
+  ) {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#times = deps.times;

@@ -11,7 +11,7 @@ import { type Ending, endingAsked } from './endings.ts';
 import { RetryBudget } from './retry.ts';
 import type { RunArchive } from './run-archive.ts';
 import type { RunProgress } from './run-progress.ts';
-import { restAfter } from './throttles/duty-cycle.ts';
+import { restAfter } from './duty-cycle.ts';
 
 /** What a worker's turn at a run needs, whatever the operation. */
 export interface Performance {
@@ -33,7 +33,11 @@ export interface BatchPerformance extends Performance {
 }
 
 /** Batch after batch until nothing is left or somebody asks for an end. @throws Stop, Fenced, LeaseLost, TargetError CONNECTION */
-export async function performBatches(work: BatchWork, position: LedgerPosition, run: BatchPerformance): Promise<Ending> {
+export async function performBatches(
+  work: BatchWork,
+  position: LedgerPosition,
+  run: BatchPerformance,
+): Promise<Ending> {
   const tuner = new BatchTuner();
   const retries = new RetryBudget(run);
   let at = position;
@@ -72,7 +76,10 @@ async function tryBatch(
   } catch (error) {
     if (error instanceof BatchTooLarge) {
       if (tuner.shrink()) return null;
-      throw new Stop('ROW_TOO_LARGE', 'A single row is larger than a batch may be. Exclude it by the filter, or remove it by hand.');
+      throw new Stop(
+        'ROW_TOO_LARGE',
+        'A single row is larger than a batch may be. Exclude it by the filter, or remove it by hand.',
+      );
     }
     if (await retries.shouldRetry(error)) {
       if (retries.wasCancelled) tuner.shrink();
@@ -89,10 +96,15 @@ const advance = (at: LedgerPosition, done: BatchResult): LedgerPosition =>
 
 /** A run does what its plan says, or stops: more rows than it counted (beyond the tolerance) is another plan. */
 function assertWithinPlan({ plan, clock, begunAt }: Performance, totalRows: number): void {
-  const counted = plan.rowsAreExact ? plan.rows + Math.max(plan.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR) : Infinity;
+  const counted = plan.rowsAreExact
+    ? plan.rows + Math.max(plan.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR)
+    : Infinity;
   const allowed = Math.min(counted, plan.limits.maxRows ?? Infinity);
   if (totalRows > allowed) {
-    throw new Stop('LIMIT', `The run has treated ${totalRows} rows; its plan allows ${Math.floor(allowed)}. Cancel it and plan again.`);
+    throw new Stop(
+      'LIMIT',
+      `The run has treated ${totalRows} rows; its plan allows ${Math.floor(allowed)}. Cancel it and plan again.`,
+    );
   }
   const { maxDurationMs } = plan.limits;
   if (maxDurationMs !== null && clock.monotonicMs() - begunAt > maxDurationMs) {

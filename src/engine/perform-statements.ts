@@ -33,7 +33,9 @@ export async function performStatements(
     const ending = endingAsked(run) ?? (await perform(statement, run));
     if (ending) return ending;
     const done = { rows: 0, cursor: ((at.cursor as number | null) ?? 0) + 1, frame: null };
-    await underFence(run.session, run.runId, at.fence, () => run.session.script(batchEntry(run.runId, at, done, 0)));
+    await underFence(run.session, run.runId, at.fence, () =>
+      run.session.script(batchEntry(run.runId, at, done, 0)),
+    );
     at = { ...at, number: at.number + 1, cursor: done.cursor };
   }
   return { state: 'SUCCEEDED', code: null, reason: null };
@@ -41,7 +43,11 @@ export async function performStatements(
 
 async function perform(statement: Statement, run: StatementPerformance): Promise<Ending | null> {
   await statement.cleanUp();
-  await appendEvent(run.store, run.runId, { kind: 'STATEMENT', message: statement.description, data: { sql: statement.sql } });
+  await appendEvent(run.store, run.runId, {
+    kind: 'STATEMENT',
+    message: statement.description,
+    data: { sql: statement.sql },
+  });
   const watchdog = new Watchdog(run);
   try {
     await watchdog.during(() => run.session.bare(statement.sql, LIMITS));
@@ -130,6 +136,10 @@ function endingAskedSafely(run: StatementPerformance): Ending | null {
   try {
     return endingAsked(run);
   } catch {
-    return { state: 'INTERRUPTED', code: 'WORKER_LOST', reason: 'The lease of this run could not be renewed in time.' };
+    return {
+      state: 'INTERRUPTED',
+      code: 'WORKER_LOST',
+      reason: 'The lease of this run could not be renewed in time.',
+    };
   }
 }

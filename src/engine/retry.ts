@@ -46,14 +46,16 @@ export class RetryBudget {
 
   /** Waits a little before it says yes. @throws Stop with the reason once the tries are used up */
   async shouldRetry(error: unknown): Promise<boolean> {
-    if (!(error instanceof TargetError) || !['RETRY', 'LOCKED', 'CANCELLED'].includes(error.failure)) throw stopFor(error);
+    if (!(error instanceof TargetError) || !['RETRY', 'LOCKED', 'CANCELLED'].includes(error.failure))
+      throw stopFor(error);
     this.#failures += 1;
     this.wasCancelled = error.failure === 'CANCELLED';
     if (this.#failures < TRIES) {
       await this.#clock.sleep(2 ** this.#failures * 50 * (0.5 + Math.random()));
       return true;
     }
-    if (error.failure === 'LOCKED') throw new Stop('LOCKED', await this.#whoBlocks(), 'PAUSED', { cause: error });
+    if (error.failure === 'LOCKED')
+      throw new Stop('LOCKED', await this.#whoBlocks(), 'PAUSED', { cause: error });
     throw stopFor(error);
   }
 

@@ -26,7 +26,11 @@ export class RunArchive {
   readonly #files: { readonly archive: FileArchive; readonly store: FileStore } | null;
   #sealed = 0;
 
-  private constructor(opening: Opening, content: ArchiveContent, files: { archive: FileArchive; store: FileStore } | null) {
+  private constructor(
+    opening: Opening,
+    content: ArchiveContent,
+    files: { archive: FileArchive; store: FileStore } | null,
+  ) {
     this.#opening = opening;
     this.#content = content;
     this.#files = files;
@@ -78,7 +82,14 @@ export class RunArchive {
     const { bytes } = await session.one<{ bytes: string }>(
       sql`SELECT pg_catalog.pg_total_relation_size(${name}::pg_catalog.regclass)::pg_catalog.text AS bytes`,
     );
-    const segment = { sequence: 1, location: name, sealed: true, rows, bytes: Number(bytes), sha256: tableChecksum(rows, rowHash) };
+    const segment = {
+      sequence: 1,
+      location: name,
+      sealed: true,
+      rows,
+      bytes: Number(bytes),
+      sha256: tableChecksum(rows, rowHash),
+    };
     await underFence(session, runId, fence, () => writeSegment(session, runId, fence, segment));
   }
 
@@ -90,7 +101,13 @@ export class RunArchive {
     await recordSegments(
       deps.store,
       runId,
-      sealed.map(({ sequence, location, rows, bytes, sha256 }) => ({ sequence, location, rows, bytes, sha256: sha256 ?? '' })),
+      sealed.map(({ sequence, location, rows, bytes, sha256 }) => ({
+        sequence,
+        location,
+        rows,
+        bytes,
+        sha256: sha256 ?? '',
+      })),
     );
     if (!this.#files || !relation) return;
     const { spec, hash } = turn.plan;
@@ -109,11 +126,19 @@ export class RunArchive {
 async function openFiles({ deps, turn, session, fence }: Opening, destination: ArchiveDestination) {
   if (destination.kind !== 'FILES') return null;
   const store = deps.fileStores.get(destination.store);
-  if (!store) throw new Stop('ARCHIVE_STORE', `This worker has no archive store named "${destination.store}". Configure it, then resume.`);
+  if (!store)
+    throw new Stop(
+      'ARCHIVE_STORE',
+      `This worker has no archive store named "${destination.store}". Configure it, then resume.`,
+    );
   return { store, archive: await FileArchive.open(store, session, { runId: turn.claim.runId, fence }) };
 }
 
-async function register({ deps, turn, relation }: Opening, destination: ArchiveDestination, content: ArchiveContent): Promise<void> {
+async function register(
+  { deps, turn, relation }: Opening,
+  destination: ArchiveDestination,
+  content: ArchiveContent,
+): Promise<void> {
   await ensureArchive(deps.store, {
     runId: turn.claim.runId,
     databaseId: turn.claim.databaseId,
@@ -128,12 +153,20 @@ async function register({ deps, turn, relation }: Opening, destination: ArchiveD
 
 const contentOf = (relation: Relation, destination: ArchiveDestination, runId: string): ArchiveContent => ({
   columns: relation.columns.map(({ name, type }) => ({ name, type })),
-  holder: destination.kind === 'TABLE' ? { schema: destination.schema, name: holderName(destination.table, runId) } : null,
+  holder:
+    destination.kind === 'TABLE'
+      ? { schema: destination.schema, name: holderName(destination.table, runId) }
+      : null,
 });
+
+const HOLDER_STEM_BYTES = 50;
 
 /** A name of at most 63 bytes, told apart by the run. */
 function holderName(table: string, runId: string): string {
-  let stem = table;
-  while (Buffer.byteLength(stem) > 50) stem = [...stem].slice(0, -1).join('');
+  // Cutting bytes may split the last character; what is left of it decodes to a replacement character and goes too.
+  const stem = Buffer.from(table)
+    .subarray(0, HOLDER_STEM_BYTES)
+    .toString()
+    .replace(/\uFFFD+$/, '');
   return `${stem}_${runId.slice(0, 8)}`;
 }

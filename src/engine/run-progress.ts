@@ -27,7 +27,12 @@ export class RunProgress {
   #toldAt: number;
   #samples: { at: number; rows: number }[] = [];
 
-  constructor(deps: { store: Store; clock: Clock }, claim: Claim, counts: Operation['counts'], done: { rows: number; batches: number }) {
+  constructor(
+    deps: { store: Store; clock: Clock },
+    claim: Claim,
+    counts: Operation['counts'],
+    done: { rows: number; batches: number },
+  ) {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#claim = claim;
@@ -104,7 +109,12 @@ export class RunProgress {
     await appendEvent(this.#store, this.#claim.runId, {
       kind: 'PROGRESS',
       message: `${this.#rowsDone} rows done.`,
-      data: { rowsDone: this.#rowsDone, batches: this.#batches, rowsPerSecond: this.#rate(now), batchRows: this.#batchRows },
+      data: {
+        rowsDone: this.#rowsDone,
+        batches: this.#batches,
+        rowsPerSecond: this.#rate(now),
+        batchRows: this.#batchRows,
+      },
     });
   }
 

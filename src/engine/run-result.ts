@@ -26,7 +26,11 @@ export async function resultOf(
   if (done.operation.counts === null) return { bytesReclaimed: reclaimed };
   if (done.operation.counts === 'rowsRestored') return { nextStep: null };
   const reusable = relation ? shareOf(relation, done.rows) : null;
-  return { bytesReclaimed: reclaimed, bytesReusable: reusable, nextStep: done.rows === 0 ? null : nextStep(done.plan, reusable) };
+  return {
+    bytesReclaimed: reclaimed,
+    bytesReusable: reusable,
+    nextStep: done.rows === 0 ? null : nextStep(done.plan, reusable),
+  };
 }
 
 const shareOf = (relation: Relation, rows: number): number =>

@@ -36,11 +36,20 @@ const MAX_KEY = 255;
  */
 export function makeStartRun<Plan extends StartablePlan>(deps: StartDeps<Plan>) {
   const { store, queue } = deps;
-  return async (planId: string, planHash: string, idempotencyKey: string, by: Principal): Promise<RunView> => {
+  return async (
+    planId: string,
+    planHash: string,
+    idempotencyKey: string,
+    by: Principal,
+  ): Promise<RunView> => {
     if (idempotencyKey.trim() === '' || idempotencyKey.length > MAX_KEY) {
       throw badInput(`idempotencyKey must have 1 to ${MAX_KEY} characters.`);
     }
-    const idempotency = { principal: by.subject, key: idempotencyKey, request: digest(`${planId}\n${planHash}`) };
+    const idempotency = {
+      principal: by.subject,
+      key: idempotencyKey,
+      request: digest(`${planId}\n${planHash}`),
+    };
     const earlier = await runOfKey(store, idempotency);
     if (earlier) return earlier;
     const plan = await deps.findPlan(planId);
@@ -48,7 +57,13 @@ export function makeStartRun<Plan extends StartablePlan>(deps: StartDeps<Plan>) 
     try {
       await refuseUnlessStartable(deps, plan, planHash);
       await deps.checkFresh(plan);
-      const id = await createRun(store, { planId, databaseId: plan.databaseId, startedBy: by.subject, spec: plan.spec, idempotency });
+      const id = await createRun(store, {
+        planId,
+        databaseId: plan.databaseId,
+        startedBy: by.subject,
+        spec: plan.spec,
+        idempotency,
+      });
       await queue.nudge(id);
       return await requireRun(store, id);
     } catch (error) {
@@ -60,20 +75,35 @@ export function makeStartRun<Plan extends StartablePlan>(deps: StartDeps<Plan>) 
   };
 }
 
-async function runOfKey(store: Store, key: { principal: string; key: string; request: string }): Promise<RunView | null> {
+async function runOfKey(
+  store: Store,
+  key: { principal: string; key: string; request: string },
+): Promise<RunView | null> {
   const known = await findIdempotencyKey(store, key.principal, key.key);
   if (!known) return null;
   if (known.request === key.request) return requireRun(store, known.runId);
-  throw new DeclutterError('IDEMPOTENCY_KEY_REUSED', 'This idempotencyKey was used for another plan. Take a new one for each run.');
+  throw new DeclutterError(
+    'IDEMPOTENCY_KEY_REUSED',
+    'This idempotencyKey was used for another plan. Take a new one for each run.',
+  );
 }
 
-async function refuseUnlessStartable<Plan extends StartablePlan>(deps: StartDeps<Plan>, plan: Plan, hash: string): Promise<void> {
+async function refuseUnlessStartable<Plan extends StartablePlan>(
+  deps: StartDeps<Plan>,
+  plan: Plan,
+  hash: string,
+): Promise<void> {
   if (plan.hash !== hash) {
-    throw new DeclutterError('PRECONDITION_FAILED', 'The plan has another hash than the one you have seen. Look at it again.');
+    throw new DeclutterError(
+      'PRECONDITION_FAILED',
+      'The plan has another hash than the one you have seen. Look at it again.',
+    );
   }
   if (plan.state === 'STARTED') {
     const run = await findRunByPlan(deps.store, plan.id);
-    throw new DeclutterError('CONFLICT', 'The plan has been started already; a plan runs once.', { runId: run?.id ?? null });
+    throw new DeclutterError('CONFLICT', 'The plan has been started already; a plan runs once.', {
+      runId: run?.id ?? null,
+    });
   }
   refuseByState(plan);
   if (plan.expiresAt <= deps.clock.now()) {
@@ -81,18 +111,28 @@ async function refuseUnlessStartable<Plan extends StartablePlan>(deps: StartDeps
   }
   const stop = await deps.maintenanceStop();
   if (stop.on) {
-    throw new DeclutterError('PRECONDITION_FAILED', `The maintenance stop is on (${stop.reason ?? 'no reason given'}); no run starts.`);
+    throw new DeclutterError(
+      'PRECONDITION_FAILED',
+      `The maintenance stop is on (${stop.reason ?? 'no reason given'}); no run starts.`,
+    );
   }
 }
 
 function refuseByState({ state, forecast }: StartablePlan): void {
   if (state === 'READY' || state === 'APPROVED') return;
   if (state === 'NEEDS_APPROVAL') {
-    throw new DeclutterError('APPROVAL_REQUIRED', 'This plan needs the approval of somebody else before it can run (approvePlan).');
+    throw new DeclutterError(
+      'APPROVAL_REQUIRED',
+      'This plan needs the approval of somebody else before it can run (approvePlan).',
+    );
   }
   if (state === 'BLOCKED') {
     const codes = forecast.blockers.map(({ code }) => code);
-    throw new DeclutterError('UNSAFE_OPERATION', `The plan is blocked: ${codes.join(', ')}. Its blockers say what to do.`, { blockers: codes });
+    throw new DeclutterError(
+      'UNSAFE_OPERATION',
+      `The plan is blocked: ${codes.join(', ')}. Its blockers say what to do.`,
+      { blockers: codes },
+    );
   }
   throw new DeclutterError('PRECONDITION_FAILED', `The plan is ${state}. Make a new one.`);
 }

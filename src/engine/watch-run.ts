@@ -10,8 +10,13 @@ const MAX_WAIT_MS = 25_000;
 const EVENTS_AT_ONCE = 100;
 
 /** Answers as soon as the run has ended or needs somebody, or after timeoutMs. */
-export async function waitForRun(deps: { store: Store; clock: Clock }, id: string, timeoutMs: number): Promise<RunView> {
-  if (!(timeoutMs >= 0 && timeoutMs <= MAX_WAIT_MS)) throw badInput(`timeoutMs must be from 0 to ${MAX_WAIT_MS}.`);
+export async function waitForRun(
+  deps: { store: Store; clock: Clock },
+  id: string,
+  timeoutMs: number,
+): Promise<RunView> {
+  if (!(timeoutMs >= 0 && timeoutMs <= MAX_WAIT_MS))
+    throw badInput(`timeoutMs must be from 0 to ${MAX_WAIT_MS}.`);
   const until = deps.clock.monotonicMs() + timeoutMs;
   for (;;) {
     const run = await requireRun(deps.store, id);

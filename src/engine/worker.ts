@@ -42,7 +42,11 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   };
 }
 
-async function lookAround(deps: WorkerDeps, stopping: AbortSignal, take: (runId: string) => Promise<void>): Promise<void> {
+async function lookAround(
+  deps: WorkerDeps,
+  stopping: AbortSignal,
+  take: (runId: string) => Promise<void>,
+): Promise<void> {
   while (!stopping.aborted) {
     try {
       await interruptLost(deps.store);

@@ -112,7 +112,12 @@ export class Stop extends Error {
   readonly stateCode: StateCode;
   readonly outcome: 'PAUSED' | 'FAILED';
 
-  constructor(stateCode: StateCode, message: string, outcome: 'PAUSED' | 'FAILED' = 'PAUSED', options?: ErrorOptions) {
+  constructor(
+    stateCode: StateCode,
+    message: string,
+    outcome: 'PAUSED' | 'FAILED' = 'PAUSED',
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     this.name = 'Stop';
     this.stateCode = stateCode;

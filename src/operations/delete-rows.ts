@@ -1,6 +1,6 @@
 import type { ForeignKey, Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
-import { ident, join, type Sql, sql } from '../target/sql.ts';
+import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
 import { Stop } from './define-operation.ts';
 import { placesCondition } from './pick-rows.ts';
 
@@ -10,7 +10,9 @@ import { placesCondition } from './pick-rows.ts';
  * wait for our lock, and is never carried off silently. NO ACTION and RESTRICT are left to PostgreSQL, which refuses.
  */
 export async function deletable(session: Session, relation: Relation, where: Sql, filter: Sql): Promise<Sql> {
-  const dangerous = relation.inbound.filter(({ onDelete }) => onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT');
+  const dangerous = relation.inbound.filter(
+    ({ onDelete }) => onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT',
+  );
   if (dangerous.length === 0) return sql`${where} AND (${filter})`;
   const locked = await lockRows(session, relation, where, filter);
   if (!locked) return sql`false`;
@@ -31,9 +33,16 @@ async function lockRows(session: Session, relation: Relation, where: Sql, filter
   );
 }
 
-async function refuseReferenced(session: Session, relation: Relation, key: ForeignKey, locked: Sql): Promise<void> {
+async function refuseReferenced(
+  session: Session,
+  relation: Relation,
+  key: ForeignKey,
+  locked: Sql,
+): Promise<void> {
+  // The key's own operators, with the referenced value on the left, as PostgreSQL itself compares.
   const pairs = key.columns.map(
-    (column, i) => sql`child.${ident(column)} = parent.${ident(key.referencedColumns[i] as string)}`,
+    (column, i) =>
+      sql`parent.${ident(key.referencedColumns[i] as string)} ${fromCatalog(key.operators[i] as string)} child.${ident(column)}`,
   );
   const selfExcept = key.tableOid === relation.oid ? sql`AND NOT (child.${locked})` : sql``;
   const { referenced } = await session.one<{ referenced: boolean }>(sql`

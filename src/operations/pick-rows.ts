@@ -46,7 +46,14 @@ export class RowPicker {
   #listed: RowPlaces | null = null;
 
   /** lists: false for a table that nobody changes: one pass of ranges sees it all. */
-  constructor(session: Session, table: Sql, filter: Sql, pick: Pick, cursor: Json, options = { lists: true }) {
+  constructor(
+    session: Session,
+    table: Sql,
+    filter: Sql,
+    pick: Pick,
+    cursor: Json,
+    options = { lists: true },
+  ) {
     this.#lists = options.lists;
     this.#session = session;
     this.#table = table;
@@ -117,7 +124,8 @@ export class RowPicker {
   }
 
   #fromList(units: number): Picked {
-    const places = this.#listed?.after(this.#cursor.block, this.#cursor.line, Math.max(1, Math.floor(units))) ?? [];
+    const places =
+      this.#listed?.after(this.#cursor.block, this.#cursor.line, Math.max(1, Math.floor(units))) ?? [];
     const last = places[places.length - 1];
     if (!last) throw new TypeError('next() without a successful prepare()');
     return {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ArchiveContent } from '../domain/plan.ts';
 import type { ArchiveFormat, ArchiveKind } from '../domain/words.ts';
-import type { Archive, Database } from './client/client.ts';
+import type { Archive, Database, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
 import { type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
 
@@ -45,14 +45,26 @@ export interface NewArchive {
 export async function ensureArchive(store: Store, archive: NewArchive): Promise<void> {
   await store.prisma.archive.upsert({
     where: { runId: archive.runId },
-    create: { ...archive, rows: 0, bytes: 0, content: JSON.parse(JSON.stringify(archive.content)) },
+    create: {
+      ...archive,
+      rows: 0,
+      bytes: 0,
+      content: { ...archive.content },
+    },
     update: {},
   });
 }
 
 /** Writes down what the ledger lists; the ledger is the truth, this is what people see. */
-export async function recordSegments(store: Store, runId: string, segments: readonly ArchiveSegmentView[]): Promise<void> {
-  const { id: archiveId } = await store.prisma.archive.findUniqueOrThrow({ where: { runId }, select: { id: true } });
+export async function recordSegments(
+  store: Store,
+  runId: string,
+  segments: readonly ArchiveSegmentView[],
+): Promise<void> {
+  const { id: archiveId } = await store.prisma.archive.findUniqueOrThrow({
+    where: { runId },
+    select: { id: true },
+  });
   await store.prisma.$transaction([
     store.prisma.archiveSegment.deleteMany({ where: { archiveId } }),
     store.prisma.archiveSegment.createMany({ data: segments.map((segment) => ({ ...segment, archiveId })) }),
@@ -81,13 +93,18 @@ export async function findArchiveByRun(store: Store, runId: string): Promise<Arc
 }
 
 /** Newest first. */
-export async function listArchives(store: Store, filter: PageRequest & { database?: string | null }): Promise<Page<ArchiveView>> {
+export async function listArchives(
+  store: Store,
+  filter: PageRequest & { database?: string | null },
+): Promise<Page<ArchiveView>> {
   const start = pageStart(filter, 2);
   const after = start && new Date(start[0] ?? '');
   const archives = await store.prisma.archive.findMany({
     where: {
       ...(filter.database == null ? {} : { database: { name: filter.database } }),
-      ...(start && after ? { OR: [{ createdAt: { lt: after } }, { createdAt: after, id: { lt: start[1] ?? '' } }] } : {}),
+      ...(start && after
+        ? { OR: [{ createdAt: { lt: after } }, { createdAt: after, id: { lt: start[1] ?? '' } }] }
+        : {}),
     },
     orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
     take: pageSize(filter) + 1,
@@ -96,7 +113,11 @@ export async function listArchives(store: Store, filter: PageRequest & { databas
   return pageOf(archives.map(viewOf), filter, (archive) => [archive.createdAt.toISOString(), archive.id]);
 }
 
-export async function listArchiveSegments(store: Store, archiveId: string, page: PageRequest): Promise<Page<ArchiveSegmentView>> {
+export async function listArchiveSegments(
+  store: Store,
+  archiveId: string,
+  page: PageRequest,
+): Promise<Page<ArchiveSegmentView>> {
   const after = Number(pageStart(page, 1)?.[0] ?? -1);
   const segments = await store.prisma.archiveSegment.findMany({
     where: { archiveId, sequence: { gt: after } },
@@ -107,7 +128,10 @@ export async function listArchiveSegments(store: Store, archiveId: string, page:
 }
 
 export async function allSegments(store: Store, archiveId: string): Promise<ArchiveSegmentView[]> {
-  const segments = await store.prisma.archiveSegment.findMany({ where: { archiveId }, orderBy: { sequence: 'asc' } });
+  const segments = await store.prisma.archiveSegment.findMany({
+    where: { archiveId },
+    orderBy: { sequence: 'asc' },
+  });
   return segments.map(segmentOf);
 }
 
@@ -115,7 +139,13 @@ export async function markVerified(store: Store, id: string, at: Date): Promise<
   await store.prisma.archive.update({ where: { id }, data: { verifiedAt: at } });
 }
 
-const segmentOf = (row: { sequence: number; location: string; rows: bigint; bytes: bigint; sha256: string }) => ({
+const segmentOf = (row: {
+  sequence: number;
+  location: string;
+  rows: bigint;
+  bytes: bigint;
+  sha256: string;
+}) => ({
   sequence: row.sequence,
   location: row.location,
   rows: Number(row.rows),

@@ -16,9 +16,19 @@ import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
 const OLD = { column: 'old', op: 'EQ', value: 'true' } as const;
 const PURGE: OperationSpec = { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' };
-const FILES: OperationSpec = { ...PURGE, kind: 'ARCHIVE', destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' } };
+const FILES: OperationSpec = {
+  ...PURGE,
+  kind: 'ARCHIVE',
+  destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+};
 const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.2, batchRows: 300, batchMs: 2 };
-const BY: Principal = { subject: 'somebody', clientId: null, roles: ['OPERATOR'], isMachine: false, mayApprove: false };
+const BY: Principal = {
+  subject: 'somebody',
+  clientId: null,
+  roles: ['OPERATOR'],
+  isMachine: false,
+  mayApprove: false,
+};
 
 let database: TestDatabase;
 let engine: TestEngine;
@@ -53,7 +63,8 @@ async function until(runId: string, seen: (run: RunView) => boolean): Promise<Ru
 }
 
 const begun = (run: RunView) => run.progress.rowsDone > 0;
-const count = async (where: string) => (await database.run(`SELECT count(*)::int AS n FROM item WHERE ${where}`))[0]?.['n'];
+const count = async (where: string) =>
+  (await database.run(`SELECT count(*)::int AS n FROM item WHERE ${where}`))[0]?.['n'];
 
 describe('what others do meanwhile', () => {
   it('keeps a row that an UPDATE takes out of the filter, with its new value', async () => {
@@ -117,7 +128,11 @@ describe('what people ask', () => {
     expect(run.state).toBe('CANCELLED');
     const archive = await findArchiveByRun(engine.deps.store, runId);
     const verification = await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY);
-    expect(verification).toMatchObject({ ok: true, rowsChecked: 30_000 - Number(await count('true')), problems: [] });
+    expect(verification).toMatchObject({
+      ok: true,
+      rowsChecked: 30_000 - Number(await count('true')),
+      problems: [],
+    });
     expect(verification.rowsChecked).toBeGreaterThan(0);
     await expect(control().resume(runId, BY)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
@@ -168,7 +183,8 @@ describe('two workers', () => {
     const runId = await queue(FILES);
     const first = engine.work(runId);
     await until(runId, begun);
-    await engine.deps.store.prisma.$executeRaw`UPDATE run SET "leaseUntil" = now() - interval '1 second' WHERE id = ${runId}::uuid`;
+    await engine.deps.store.prisma
+      .$executeRaw`UPDATE run SET "leaseUntil" = now() - interval '1 second' WHERE id = ${runId}::uuid`;
     await interruptLost(engine.deps.store);
     await control().updateThrottle(runId, { dutyCycle: 1, batchRows: 5_000 }, BY);
     expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED' });
@@ -176,7 +192,10 @@ describe('two workers', () => {
     const archive = await findArchiveByRun(engine.deps.store, runId);
     expect(archive?.rows).toBe(10_000);
     expect(await count('true')).toBe(20_000);
-    expect(await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY)).toMatchObject({ ok: true, rowsChecked: 10_000 });
+    expect(await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY)).toMatchObject({
+      ok: true,
+      rowsChecked: 10_000,
+    });
   });
 });
 
@@ -192,9 +211,20 @@ describe('damage to an archive', () => {
     expect(verification.ok).toBe(false);
     expect(verification.problems[0]?.message).toContain(segment);
     const restoreId = await queue({
-      kind: 'RESTORE', archiveId: archive?.id ?? '', sourceRunId: runId, where: null, into: 'SOURCE', onConflict: 'REFUSE', schema: 'public', table: 'item',
+      kind: 'RESTORE',
+      archiveId: archive?.id ?? '',
+      sourceRunId: runId,
+      where: null,
+      into: 'SOURCE',
+      onConflict: 'REFUSE',
+      schema: 'public',
+      table: 'item',
     });
-    expect(await engine.work(restoreId)).toMatchObject({ state: 'FAILED', stateCode: 'ARCHIVE_DAMAGED', result: { rowsRestored: 0 } });
+    expect(await engine.work(restoreId)).toMatchObject({
+      state: 'FAILED',
+      stateCode: 'ARCHIVE_DAMAGED',
+      result: { rowsRestored: 0 },
+    });
     expect(await count('true')).toBe(20_000);
   });
 });
@@ -204,18 +234,25 @@ describe('maintenance', () => {
     await database.run(`CREATE INDEX item_note ON item (note); DELETE FROM item WHERE id % 10 <> 0`);
     await database.run('VACUUM item');
     const [index] = await database.run(`SELECT 'item_note'::regclass::oid::int AS oid`);
-    const runId = await queue({ kind: 'REINDEX', indexes: [{ oid: index?.['oid'] as number, schema: 'public', name: 'item_note' }] });
+    const runId = await queue({
+      kind: 'REINDEX',
+      indexes: [{ oid: index?.['oid'] as number, schema: 'public', name: 'item_note' }],
+    });
     const run = await engine.work(runId);
     expect(run).toMatchObject({ state: 'SUCCEEDED' });
     expect(run.result.bytesReclaimed).toBeGreaterThan(1_000_000);
-    expect(await database.run(`SELECT count(*)::int AS n FROM pg_index WHERE NOT indisvalid`)).toEqual([{ n: 0 }]);
+    expect(await database.run(`SELECT count(*)::int AS n FROM pg_index WHERE NOT indisvalid`)).toEqual([
+      { n: 0 },
+    ]);
   });
 
   it('vacuums', async () => {
     await database.run('DELETE FROM item WHERE old');
     const run = await engine.work(await queue({ kind: 'REORGANIZATION', method: 'VACUUM' }));
     expect(run.state).toBe('SUCCEEDED');
-    const free = await database.run(`CREATE EXTENSION pg_freespacemap; SELECT sum(avail)::int AS free FROM pg_freespace('item')`);
+    const free = await database.run(
+      `CREATE EXTENSION pg_freespacemap; SELECT sum(avail)::int AS free FROM pg_freespace('item')`,
+    );
     expect(free[0]?.['free']).toBeGreaterThan(500_000);
   });
 });

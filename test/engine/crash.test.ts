@@ -34,7 +34,12 @@ afterEach(async () => {
 
 async function spawnWorker(): Promise<ChildProcess> {
   const { password: _, ...address } = database.address;
-  const input = { storeUrl: engine.storeUrl, address: { ...address, password: await database.address.password() }, archiveDir: engine.archiveDir, times: TIMES };
+  const input = {
+    storeUrl: engine.storeUrl,
+    address: { ...address, password: await database.address.password() },
+    archiveDir: engine.archiveDir,
+    times: TIMES,
+  };
   const worker = spawn(
     process.execPath,
     ['--import', '@swc-node/register/esm-register', 'test/support/worker-process.ts', JSON.stringify(input)],
@@ -70,7 +75,9 @@ async function runThroughKills(runId: string): Promise<number> {
   }
 }
 
-const archiveTo = (destination: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination']): OperationSpec => ({
+const archiveTo = (
+  destination: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination'],
+): OperationSpec => ({
   kind: 'ARCHIVE',
   filter: OLD,
   dependents: 'REFUSE',
@@ -80,25 +87,41 @@ const archiveTo = (destination: Extract<OperationSpec, { kind: 'ARCHIVE' }>['des
 
 describe('a worker killed with -9 three times', () => {
   it('archives to files without losing or doubling a row', async () => {
-    const runId = await engine.queue({ name: 'event' }, archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' }), { throttle: SLOW });
+    const runId = await engine.queue(
+      { name: 'event' },
+      archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' }),
+      { throttle: SLOW },
+    );
     expect(await runThroughKills(runId)).toBe(3);
     const manifest = await loadArchive(database, engine.archiveDir, runId, 'event', 'kept');
     expect(manifest.rows).toBe(30_070);
     expect(await database.run('SELECT count(*)::int AS rows FROM event')).toEqual([{ rows: 29_930 }]);
-    expect(await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM kept')).toEqual(original);
+    expect(await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM kept')).toEqual(
+      original,
+    );
     expect(await strayFiles(engine.archiveDir, runId, manifest)).toEqual([]);
   }, 120_000);
 
   it('archives to a table without losing or doubling a row', async () => {
-    const runId = await engine.queue({ name: 'event' }, archiveTo({ kind: 'TABLE', schema: 'public', table: 'event_archive' }), { throttle: SLOW });
+    const runId = await engine.queue(
+      { name: 'event' },
+      archiveTo({ kind: 'TABLE', schema: 'public', table: 'event_archive' }),
+      { throttle: SLOW },
+    );
     expect(await runThroughKills(runId)).toBe(3);
     expect(await database.run('SELECT count(*)::int AS rows FROM event_archive')).toEqual([{ rows: 30_070 }]);
-    expect(await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM event_archive')).toEqual(original);
+    expect(
+      await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM event_archive'),
+    ).toEqual(original);
   }, 120_000);
 
   it('purges exactly the rows of the filter', async () => {
     const kept = await fingerprintOf(database, `SELECT * FROM event WHERE at >= '2024-01-01T00:00:00Z'`);
-    const runId = await engine.queue({ name: 'event' }, { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' }, { throttle: SLOW });
+    const runId = await engine.queue(
+      { name: 'event' },
+      { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' },
+      { throttle: SLOW },
+    );
     expect(await runThroughKills(runId)).toBe(3);
     expect(await fingerprintOf(database, 'SELECT * FROM event')).toEqual(kept);
     expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(original.rows - kept.rows);

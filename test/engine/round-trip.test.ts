@@ -4,7 +4,13 @@ import { findArchiveByRun } from '../../src/store/archives.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
 import { fingerprintOf, loadArchive } from '../support/fingerprint.ts';
-import { availableVersions, debianDatabase, itOnDebian, type TestDatabase, testDatabase } from '../support/postgres.ts';
+import {
+  availableVersions,
+  debianDatabase,
+  itOnDebian,
+  type TestDatabase,
+  testDatabase,
+} from '../support/postgres.ts';
 
 let database: TestDatabase;
 let engine: TestEngine;
@@ -35,7 +41,9 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
   expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
   if (destination.kind === 'FILES') await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
   const kept = destination.kind === 'FILES' ? 'kept' : '"Ar""chive é"';
-  expect(await fingerprintOf(database, `SELECT * FROM ${TABLE} UNION ALL SELECT * FROM ${kept}`)).toEqual(original);
+  expect(await fingerprintOf(database, `SELECT * FROM ${TABLE} UNION ALL SELECT * FROM ${kept}`)).toEqual(
+    original,
+  );
 
   const archive = await findArchiveByRun(engine.deps.store, runId);
   const restoreId = await engine.queue(EVERY_TYPE, {
@@ -50,19 +58,18 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
   });
   expect(await engine.work(restoreId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 400 } });
   expect(await fingerprintOf(database, `SELECT * FROM ${TABLE}`)).toEqual(original);
-  const [next] = await database.run(`INSERT INTO ${TABLE} ("Old at") VALUES (now()) RETURNING "Id"::int AS id`);
+  const [next] = await database.run(
+    `INSERT INTO ${TABLE} ("Old at") VALUES (now()) RETURNING "Id"::int AS id`,
+  );
   expect(next?.['id']).toBeGreaterThan(600);
 }
 
 describe.each(DESTINATIONS)('an archive in $kind', (destination) => {
-  it.each(availableVersions())(
-    'gives every type back as it was, on PostgreSQL %i',
-    async (version) => {
-      database = await testDatabase(version);
-      engine = await testEngine(database);
-      await roundTrip(destination);
-    },
-  );
+  it.each(availableVersions())('gives every type back as it was, on PostgreSQL %i', async (version) => {
+    database = await testDatabase(version);
+    engine = await testEngine(database);
+    await roundTrip(destination);
+  });
 
   itOnDebian("gives every type back as it was, on Debian's PostgreSQL 15", async () => {
     database = await debianDatabase();

@@ -16,11 +16,19 @@ import type { Store } from '../../src/store/open-store.ts';
 import { Session, type TargetAddress } from '../../src/target/session.ts';
 
 const OPERATIONS = new Map<string, Operation>(
-  [purge, archive, restore, reindex, reorganization].map((operation) => [operation.kind, operation as unknown as Operation]),
+  [purge, archive, restore, reindex, reorganization].map((operation) => [
+    operation.kind,
+    operation as unknown as Operation,
+  ]),
 );
 const HEALTH_CHECKS: readonly HealthCheck[] = [replicaLag, blockedSessions];
 
-export function engineDeps(store: Store, address: TargetAddress, archiveDir: string, times: EngineDeps['times']): EngineDeps {
+export function engineDeps(
+  store: Store,
+  address: TargetAddress,
+  archiveDir: string,
+  times: EngineDeps['times'],
+): EngineDeps {
   const files: FileStore = { name: 'local', root: archiveDir };
   return {
     store,

@@ -1,3 +1,4 @@
+import type { Prisma } from '../../src/store/client/client.ts';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,19 +23,35 @@ export interface TestEngine {
   readonly storeUrl: string;
   readonly archiveDir: string;
   /** A run of a plan made by hand, queued. */
-  queue(table: { schema?: string; name: string }, operation: OperationSpec, change?: Partial<PlanSpec>): Promise<string>;
+  queue(
+    table: { schema?: string; name: string },
+    operation: OperationSpec,
+    change?: Partial<PlanSpec>,
+  ): Promise<string>;
   /** One worker's turn at the run, in this process. */
   work(runId: string, stopping?: AbortSignal): Promise<RunView>;
   close(): Promise<void>;
 }
 
 /** The engine by itself: real databases, plans made by hand. */
-export async function testEngine(database: TestDatabase, times = { leaseMs: 10_000, heartbeatMs: 500 }): Promise<TestEngine> {
+export async function testEngine(
+  database: TestDatabase,
+  times = { leaseMs: 10_000, heartbeatMs: 500 },
+): Promise<TestEngine> {
   const { store, url, close } = await testStore();
   const archiveDir = await mkdtemp(path.join(tmpdir(), 'declutter-archive-'));
   const deps = engineDeps(store, database.address, archiveDir, times);
   const { id: databaseId } = await store.prisma.database.create({
-    data: { name: database.name, host: 'x', port: 1, database: database.name, user: 'x', tls: 'DISABLE', environment: 'STAGING', createdBy: 'test' },
+    data: {
+      name: database.name,
+      host: 'x',
+      port: 1,
+      database: database.name,
+      user: 'x',
+      tls: 'DISABLE',
+      environment: 'STAGING',
+      createdBy: 'test',
+    },
   });
   return {
     deps,
@@ -45,8 +62,18 @@ export async function testEngine(database: TestDatabase, times = { leaseMs: 10_0
       const planId = randomUUID();
       await store.prisma.plan.create({
         data: {
-          id: planId, kind: spec.kind, state: 'READY', hash: planId, databaseId, schema, table: name, requestedBy: 'test',
-          expiresAt: new Date(Date.now() + 1e8), needsApproval: false, spec: JSON.parse(JSON.stringify(spec)), forecast: {},
+          id: planId,
+          kind: spec.kind,
+          state: 'READY',
+          hash: planId,
+          databaseId,
+          schema,
+          table: name,
+          requestedBy: 'test',
+          expiresAt: new Date(Date.now() + 1e8),
+          needsApproval: false,
+          spec: { ...spec } as unknown as Prisma.InputJsonObject,
+          forecast: {},
         },
       });
       const idempotency = { principal: 'test', key: planId, request: planId };
@@ -64,7 +91,12 @@ export async function testEngine(database: TestDatabase, times = { leaseMs: 10_0
   };
 }
 
-async function specOf(database: TestDatabase, schema: string, name: string, operation: OperationSpec): Promise<PlanSpec> {
+async function specOf(
+  database: TestDatabase,
+  schema: string,
+  name: string,
+  operation: OperationSpec,
+): Promise<PlanSpec> {
   const session = await Session.open(database.address, { ...READ_SETTINGS, applicationName: 'test' });
   try {
     const relation = await readRelation(session, schema, name);

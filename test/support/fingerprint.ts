@@ -7,7 +7,10 @@ import { BATCH_SETTINGS } from '../../src/target/session.ts';
 import type { TestDatabase } from './postgres.ts';
 
 /** How many rows, and a hash of their text whatever their order. */
-export async function fingerprintOf(database: TestDatabase, source: string): Promise<{ rows: number; hash: string }> {
+export async function fingerprintOf(
+  database: TestDatabase,
+  source: string,
+): Promise<{ rows: number; hash: string }> {
   const [row] = await database.run(`
     SELECT count(*)::int AS rows, coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS hash FROM (${source}) AS t`);
   return row as { rows: number; hash: string };
@@ -15,14 +18,25 @@ export async function fingerprintOf(database: TestDatabase, source: string): Pro
 
 interface Manifest {
   readonly rows: number;
-  readonly segments: readonly { readonly location: string; readonly rows: number; readonly bytes: number; readonly sha256: string }[];
+  readonly segments: readonly {
+    readonly location: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
 }
 
 /**
  * Loads the files of a run's archive into a table with the columns of another, by nothing but the manifest: what anybody could
  * do without this project. Asserts every checksum on the way.
  */
-export async function loadArchive(database: TestDatabase, root: string, runId: string, like: string, into: string): Promise<Manifest> {
+export async function loadArchive(
+  database: TestDatabase,
+  root: string,
+  runId: string,
+  like: string,
+  into: string,
+): Promise<Manifest> {
   const manifest = JSON.parse(await readFile(path.join(root, runId, 'manifest.json'), 'utf8')) as Manifest;
   const session = await database.session({ ...BATCH_SETTINGS });
   await database.run(`CREATE TABLE ${into} AS SELECT * FROM ${like} WITH NO DATA`);
@@ -48,7 +62,9 @@ export async function loadArchive(database: TestDatabase, root: string, runId: s
 /** Files below the archive's root that neither the manifest nor orphans/ accounts for. */
 export async function strayFiles(root: string, runId: string, manifest: Manifest): Promise<string[]> {
   const known = new Set([...manifest.segments.map(({ location }) => location), `${runId}/manifest.json`]);
-  return (await readdir(path.join(root, runId))).map((name) => `${runId}/${name}`).filter((name) => !known.has(name));
+  return (await readdir(path.join(root, runId)))
+    .map((name) => `${runId}/${name}`)
+    .filter((name) => !known.has(name));
 }
 
 async function decompressed(file: string, size: number): Promise<Buffer> {

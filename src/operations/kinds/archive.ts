@@ -56,7 +56,10 @@ interface Moved {
 }
 
 const columnList = ({ relation }: Context): Sql =>
-  join(relation.columns.map((column) => ident(column.name)), ', ');
+  join(
+    relation.columns.map((column) => ident(column.name)),
+    ', ',
+  );
 
 async function moveToFile(context: Context, deletion: Sql, size: BatchSize): Promise<Moved> {
   const statement = toBoundStatement(sql`COPY (${deletion} RETURNING ${columnList(context)}) TO STDOUT`);

@@ -36,11 +36,14 @@ async function targetTable(context: Context, source: SourceArchive): Promise<Rel
   if (spec.into === 'SIDE_TABLE') {
     const columns = source.content.columns.map((column) => ({ ...column, collation: null }));
     await session.transaction(() =>
-      session.execute(sql`CREATE TABLE IF NOT EXISTS ${ident(spec.schema, spec.table)} (${columnDefinitions(columns)})`),
+      session.execute(
+        sql`CREATE TABLE IF NOT EXISTS ${ident(spec.schema, spec.table)} (${columnDefinitions(columns)})`,
+      ),
     );
   }
   const relation = await session.transaction(() => readRelation(session, spec.schema, spec.table));
-  if (!relation) throw new Stop('SCHEMA_DRIFT', `The table ${spec.schema}.${spec.table} is not there any more.`, 'FAILED');
+  if (!relation)
+    throw new Stop('SCHEMA_DRIFT', `The table ${spec.schema}.${spec.table} is not there any more.`, 'FAILED');
   return relation;
 }
 
@@ -124,7 +127,9 @@ function insertion({ spec }: Context, source: SourceArchive, target: Relation, f
   const names = columns.map((column) => ident(column.name));
   const values = columns.map((column) => {
     const value = sql`stage.${ident(column.name)}`;
-    return archived.get(column.name) === column.type ? value : sql`${value}::pg_catalog.text::${fromCatalog(column.type)}`;
+    return archived.get(column.name) === column.type
+      ? value
+      : sql`${value}::pg_catalog.text::${fromCatalog(column.type)}`;
   });
   const where = spec.where ? sql`WHERE ${compileFilter(spec.where, target, sql`stage`)}` : sql``;
   const onConflict = spec.onConflict === 'SKIP' ? sql`ON CONFLICT DO NOTHING` : sql``;

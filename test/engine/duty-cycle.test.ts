@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { DEFAULT_THROTTLE } from '../../../src/domain/run.ts';
-import { restAfter } from '../../../src/engine/throttles/duty-cycle.ts';
+import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
+import { restAfter } from '../../src/engine/duty-cycle.ts';
 
 const at = (dutyCycle: number) => ({ ...DEFAULT_THROTTLE, dutyCycle });
 

@@ -1,4 +1,4 @@
-import type { Throttle } from '../../domain/run.ts';
+import type { Throttle } from '../domain/run.ts';
 
 /** Longer than this at a time would look like a run that hangs. */
 const MAX_REST_MS = 10_000;

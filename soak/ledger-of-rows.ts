@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { open, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { framesOf } from '../src/archive/zstd-frames.ts';
+
+/** How many rows, and two sums of 64-bit hashes of their text, whatever their order: equal for equal multisets only. */
+export async function multisetOf(client: pg.Client, source: string): Promise<string> {
+  const { rows } = await client.query<{ line: string }>(`
+    SELECT concat_ws(' ', count(*), sum(hashtextextended(t::text, 0)::numeric), sum(hashtextextended(t::text, 1)::numeric)) AS line
+      FROM (${source}) AS t`);
+  return rows[0]?.line ?? '';
+}
+
+interface Manifest {
+  readonly segments: readonly {
+    readonly location: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
+}
+
+export interface LoadedArchive {
+  readonly segments: number;
+  /** checksums or sizes that are not as the manifest says */
+  readonly wrong: string[];
+  /** files beside the manifest that it does not list */
+  readonly stray: string[];
+}
+
+/** Loads a run's files into a table, by the manifest alone. */
+export async function loadFiles(
+  client: pg.Client,
+  root: string,
+  runId: string,
+  table: string,
+): Promise<LoadedArchive> {
+  const manifest = JSON.parse(await readFile(path.join(root, runId, 'manifest.json'), 'utf8')) as Manifest;
+  const wrong: string[] = [];
+  for (const { location, bytes, sha256 } of manifest.segments) {
+    const file = path.join(root, location);
+    const content = await readFile(file);
+    if (content.length !== bytes || createHash('sha256').update(content).digest('hex') !== sha256)
+      wrong.push(location);
+    await pipeline(
+      Readable.from(rowsOf(file, content.length)),
+      client.query(copyFrom(`COPY ${table} FROM STDIN`)),
+    );
+  }
+  const known = new Set([
+    'manifest.json',
+    ...manifest.segments.map(({ location }) => path.basename(location)),
+  ]);
+  const stray = (await readdir(path.join(root, runId))).filter((name) => !known.has(name));
+  return { segments: manifest.segments.length, wrong, stray };
+}
+
+async function* rowsOf(file: string, size: number): AsyncGenerator<Buffer> {
+  const handle = await open(file);
+  try {
+    for await (const frame of framesOf(handle, size)) yield await promisify(zstdDecompress)(frame);
+  } finally {
+    await handle.close();
+  }
+}
