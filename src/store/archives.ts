@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ArchiveContent } from '../domain/plan.ts';
 import type { ArchiveFormat, ArchiveKind } from '../domain/words.ts';
-import type { Archive, Database, Prisma } from './client/client.ts';
+import type { Archive, Database } from './client/client.ts';
 import type { Store } from './open-store.ts';
 import { type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
 

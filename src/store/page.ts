@@ -27,14 +27,17 @@ export function pageSize(request: PageRequest): number {
 /** The keyset values after which the page begins, or null for the first page. @throws BAD_USER_INPUT */
 export function pageStart(request: PageRequest, length: number): string[] | null {
   if (request.after == null) return null;
-  try {
-    const key: unknown = JSON.parse(Buffer.from(request.after, 'base64url').toString('utf8'));
-    if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string'))
-      return key;
-  } catch (error) {
-    throw badInput('The cursor in after is not one of ours.', { cause: String((error as Error).name) });
-  }
+  const key = parseCursor(request.after);
+  if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string')) return key;
   throw badInput('The cursor in after is not one of ours.');
+}
+
+function parseCursor(cursor: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+  } catch {
+    return null; // not ours either: the caller says so
+  }
 }
 
 /** Builds the page from up to first + 1 nodes, which the query has fetched in order. */

@@ -64,8 +64,6 @@ export function fromCatalog(text: string): Sql {
   return { parts: [{ text }] };
 }
 
-export const empty: Sql = { parts: [] };
-
 export function join(list: readonly Sql[], separator: string): Sql {
   return { parts: list.flatMap((part, i) => (i === 0 ? part.parts : [{ text: separator }, ...part.parts])) };
 }
