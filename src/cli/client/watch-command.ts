@@ -17,8 +17,10 @@ export function watchCommand(context: CommandContext): Command {
       reported(async () => {
         const client = await context.connect(command);
         const progress = runProgress(process.stderr);
-        const onEvent = (event: RunEvent) =>
-          options.json ? context.print(JSON.stringify(event)) : progress.note(eventLine(event));
+        const onEvent = (event: RunEvent) => {
+          if (options.json) context.print(JSON.stringify(event));
+          else if (event.kind !== 'PROGRESS') progress.note(eventLine(event)); // the bar shows how far it is
+        };
         const run = await watchRun(client, id, options.after ?? null, { progress, onEvent });
         context.print(options.json ? JSON.stringify(run) : runSummary(run));
         if (run.state !== 'SUCCEEDED') process.exitCode = 1;
