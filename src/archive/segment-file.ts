@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { zstdDecompress } from 'node:zlib';
 import { countLines } from '../operations/count-lines.ts';
 import { type Frame, Stop } from '../operations/define-operation.ts';
 import type { LedgerFrame } from '../target/ledger.ts';
 import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
-
-const decompress = promisify(zstdDecompress);
+import { decompress } from '../operations/zstd.ts';
 
 export interface SealedSegment {
   readonly location: string;

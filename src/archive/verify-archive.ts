@@ -1,6 +1,4 @@
 import type { FileHandle } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { zstdDecompress } from 'node:zlib';
 import type { PlanNotice } from '../domain/plan.ts';
 import { Stop } from '../operations/define-operation.ts';
 import { countLines } from '../operations/count-lines.ts';
@@ -12,8 +10,7 @@ import { ident, sql } from '../target/sql.ts';
 import { type FileStore, openFile } from './file-store.ts';
 import { hashOfFile } from './segment-file.ts';
 import { framesOf } from './zstd-frames.ts';
-
-const decompress = promisify(zstdDecompress);
+import { decompress } from '../operations/zstd.ts';
 
 export interface ArchiveVerification {
   readonly ok: boolean;

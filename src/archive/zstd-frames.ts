@@ -13,11 +13,23 @@ const RLE_BLOCK = 1;
  * @throws Stop ARCHIVE_DAMAGED where a frame does not begin or end as it should
  */
 export async function* framesOf(handle: FileHandle, size: number): AsyncGenerator<Buffer> {
+  for (const { start, length } of await framePositions(handle, size))
+    yield readExactly(handle, start, length);
+}
+
+export interface FramePosition {
+  readonly start: number;
+  readonly length: number;
+}
+
+export async function framePositions(handle: FileHandle, size: number): Promise<FramePosition[]> {
+  const positions: FramePosition[] = [];
   for (let start = 0; start < size;) {
     const length = await frameLength(handle, start, size);
-    yield await readExactly(handle, start, length);
+    positions.push({ start, length });
     start += length;
   }
+  return positions;
 }
 
 async function frameLength(handle: FileHandle, start: number, size: number): Promise<number> {

@@ -2,7 +2,9 @@ import type { OperationContext, SegmentSink, SourceArchive } from '../operations
 import { Stop } from '../operations/define-operation.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
 import { endOldBackend, ensureLedger, type LedgerPosition, takeFence } from '../target/ledger.ts';
-import { BATCH_SETTINGS, READ_SETTINGS, type Session } from '../target/session.ts';
+import { BATCH_SETTINGS, READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
+import { TargetError } from '../target/sqlstate.ts';
+import { DeclutterError } from '../errors.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import type { Ending } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
@@ -19,9 +21,9 @@ import { openSource } from './open-source.ts';
 export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> {
   const { claim } = turn;
   const name = `declutter/${claim.runId}`;
-  const session = await deps.connect(claim.databaseId, { ...BATCH_SETTINGS, applicationName: name });
+  const session = await connect(deps, turn, { ...BATCH_SETTINGS, applicationName: name });
   try {
-    const monitor = await deps.connect(claim.databaseId, {
+    const monitor = await connect(deps, turn, {
       ...READ_SETTINGS,
       applicationName: `${name}/watch`,
     });
@@ -33,6 +35,18 @@ export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> 
   } finally {
     // A session that hangs must not hold the turn: the server rolls back what is open.
     session.destroy();
+  }
+}
+
+/** What a registration forbids (another server answers, a host or a password reference no longer allowed) is no crash. */
+async function connect(deps: EngineDeps, { claim }: Turn, settings: SessionSettings): Promise<Session> {
+  try {
+    return await deps.connect(claim.databaseId, settings);
+  } catch (error) {
+    if (!(error instanceof DeclutterError) || error instanceof TargetError) throw error;
+    if (error.code === 'PRECONDITION_FAILED')
+      throw new Stop('IDENTITY_CHANGED', error.message, 'FAILED', { cause: error });
+    throw new Stop('UNREACHABLE', error.message, 'PAUSED', { cause: error });
   }
 }
 

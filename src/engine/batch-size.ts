@@ -4,7 +4,7 @@ import type { BatchSize } from '../operations/define-operation.ts';
 /** Uncompressed bytes of one batch: a few of these are in memory at a time. */
 const MAX_BYTES = 16 * 1024 * 1024;
 /** Below this many rows the fixed cost of a batch (fence, ledger, commit) weighs more than its rows. */
-const MIN_ROWS = 100;
+const MIN_ROWS = 500;
 const MAX_UNITS = 200_000;
 /** A sixteenth of a block's line pointers, down to a single row. */
 const MIN_UNITS = 1 / 1_200;
@@ -16,6 +16,8 @@ const MIN_UNITS = 1 / 1_200;
 export class BatchTuner {
   #units: number;
   #rowsPerUnit = 0;
+  /** what was too large once is come near to only slowly again */
+  #cap = MAX_UNITS;
 
   constructor(units = 16) {
     this.#units = units;
@@ -27,13 +29,15 @@ export class BatchTuner {
 
   /** ms: of the batch's own work, without waiting for the fence or the commit. */
   record(batch: { ms: number; units: number; rows: number }, throttle: Throttle): void {
+    this.#cap = Math.min(MAX_UNITS, this.#cap * 1.02);
     this.#rowsPerUnit = Math.max(batch.rows / batch.units, this.#rowsPerUnit * 0.9);
     // A batch cut short by the end of the table says nothing about a longer one.
     if (batch.units < this.#units / 2) return;
     const factor = Math.min(2, Math.max(0.5, throttle.batchMs / Math.max(batch.ms, 0.05)));
     const floor = this.#rowsPerUnit > 0 ? MIN_ROWS / this.#rowsPerUnit : 1;
     const ceiling = this.#rowsPerUnit > 0 ? (throttle.batchRows * 0.9) / this.#rowsPerUnit : MAX_UNITS;
-    this.#units = clamp(batch.units * factor, Math.min(floor, ceiling), Math.min(ceiling, MAX_UNITS));
+    const highest = Math.min(ceiling, this.#cap);
+    this.#units = clamp(batch.units * factor, Math.min(floor, highest), highest);
     if (this.#units > 1) this.#units = Math.floor(this.#units);
   }
 
@@ -41,6 +45,7 @@ export class BatchTuner {
   shrink(): boolean {
     if (this.#units <= MIN_UNITS) return false;
     this.#units = Math.max(MIN_UNITS, this.#units > 1 ? Math.floor(this.#units / 2) : this.#units / 4);
+    this.#cap = this.#units;
     return true;
   }
 }

@@ -67,9 +67,9 @@ async function tryBatch(
   const { throttle } = run.lease.latest;
   try {
     const done = await runBatch({ ...run, work }, at, tuner.size(throttle));
-    work.confirm();
+    work.confirm(done.rows);
     if (done.frame && run.archive) await run.archive.confirm(done.frame, done.rows);
-    tuner.record({ ms: done.workMs, units: done.units, rows: done.rows }, throttle);
+    tuner.record({ ms: done.workMs - done.storeMs, units: done.units, rows: done.rows }, throttle);
     retries.succeeded();
     await run.progress.add(done);
     return done;

@@ -23,6 +23,8 @@ export interface BatchDone {
   readonly cursor: Json;
   /** where the rows of the batch are kept, when they are */
   readonly frame: Frame | null;
+  /** of the time that the batch took, what its rows took to be made durable; the database waits, but works on nothing */
+  readonly storeMs: number;
 }
 
 /** A batch's rows in an archive: part of a segment file, or rows of the archive table. */
@@ -77,8 +79,8 @@ export interface BatchWork {
   prepare(): Promise<boolean>;
   /** Runs inside the batch's transaction, after the fence and the schema have been checked. */
   treat(size: BatchSize): Promise<BatchDone>;
-  /** The batch is committed: go on behind it. */
-  confirm(): void;
+  /** The batch is committed, with so many rows: go on behind it. */
+  confirm(rows: number): void;
   /** Inside one last transaction, when everything is done: sequences and the like. */
   finish(): Promise<void>;
 }

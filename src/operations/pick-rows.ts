@@ -1,7 +1,7 @@
 import type { Pick } from '../domain/plan.ts';
 import type { Session } from '../target/session.ts';
 import { fromCatalog, integer, literal, type Sql, sql, toBoundStatement, typedValue } from '../target/sql.ts';
-import type { Json } from './define-operation.ts';
+import { type Json, Stop } from './define-operation.ts';
 import { RowPlaces } from './row-places.ts';
 
 /**
@@ -44,6 +44,8 @@ export class RowPicker {
   readonly #lists: boolean;
   #endBlock = 0;
   #listed: RowPlaces | null = null;
+  /** rows that went since the list was made */
+  #removed = 0;
 
   /** lists: false for a table that nobody changes: one pass of ranges sees it all. */
   constructor(
@@ -58,7 +60,7 @@ export class RowPicker {
     this.#session = session;
     this.#table = table;
     this.#filter = filter;
-    this.#cursor = (cursor as PickCursor | null) ?? START[pick];
+    this.#cursor = resumed(cursor as PickCursor | null) ?? START[pick];
   }
 
   /** Before the first batch, in a transaction of its own. */
@@ -78,7 +80,9 @@ export class RowPicker {
     }
     this.#listed ??= await this.#list();
     if (this.#listed.after(this.#cursor.block, this.#cursor.line, 1).length > 0) return true;
-    if (this.#listed.size === 0 || this.#cursor.lists + 1 >= MAX_LISTS) return false;
+    if (this.#listed.size === 0) return false;
+    if (this.#removed === 0 || this.#cursor.lists + 1 >= MAX_LISTS) throw this.#keptRows();
+    this.#removed = 0;
     this.#cursor = { phase: 'LISTED', lists: this.#cursor.lists + 1, block: 0, line: 0 };
     this.#listed = await this.#list();
     return this.#listed.size > 0;
@@ -89,13 +93,18 @@ export class RowPicker {
     return this.#cursor.phase === 'RANGES' ? this.#range(units) : this.#fromList(units);
   }
 
-  confirm(picked: Picked): void {
+  confirm(picked: Picked, rows: number): void {
     this.#cursor = picked.next;
+    if (picked.next.phase === 'LISTED') this.#removed += rows;
   }
 
-  /** 0..1 of the heap, for progress where rows can't be counted. */
-  get cursor(): PickCursor {
-    return this.#cursor;
+  /** Rows that were to go and are still there: without this a loop over what is left would never end. */
+  #keptRows(): Stop {
+    return new Stop(
+      'ROWS_KEPT',
+      'Rows of the filter are still there after they were to go: a BEFORE DELETE trigger keeps them, or others bring them back as fast. ' +
+        'Change the trigger and resume, or cancel the run.',
+    );
   }
 
   #range(units: number): Picked {
@@ -154,6 +163,10 @@ export class RowPicker {
     return typedValue(this.#table.parts.map((part) => ('text' in part ? part.text : '')).join(''), 'text');
   }
 }
+
+/** A list is made anew by whoever goes on, of what is left by then: it begins at its first place. */
+const resumed = (cursor: PickCursor | null): PickCursor | null =>
+  cursor?.phase === 'LISTED' ? START.INDEX : cursor;
 
 /** As many line pointers as fit into a block of the largest size (32 kB). */
 const MAX_LINES = 1_200;

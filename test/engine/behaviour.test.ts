@@ -5,6 +5,7 @@ import pg from 'pg';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
 import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
+import { DeclutterError } from '../../src/errors.ts';
 import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
@@ -254,5 +255,55 @@ describe('maintenance', () => {
       `CREATE EXTENSION pg_freespacemap; SELECT sum(avail)::int AS free FROM pg_freespace('item')`,
     );
     expect(free[0]?.['free']).toBeGreaterThan(500_000);
+  });
+});
+
+describe('rows that will not go', () => {
+  it('stops and says so when a trigger keeps them', async () => {
+    await database.run(`
+      CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.id % 2 = 0 THEN RETURN NULL; END IF; RETURN OLD; END $$;
+      CREATE TRIGGER keep BEFORE DELETE ON item FOR EACH ROW EXECUTE FUNCTION keep()`);
+    const run = await engine.work(await queue(FILES, { ...SLOW, dutyCycle: 1, batchRows: 5_000 }));
+    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'ROWS_KEPT', result: { rowsArchived: 5_000 } });
+    expect(await count('old')).toBe(5_000);
+    expect(await findArchiveByRun(engine.deps.store, run.id)).toMatchObject({ rows: 5_000 });
+  });
+});
+
+describe('a lost ledger', () => {
+  it('does not make a restore come back with nothing', async () => {
+    const original = await fingerprintOf(database, 'SELECT * FROM item');
+    const runId = await queue(FILES, { ...SLOW, dutyCycle: 1, batchRows: 5_000 });
+    await engine.work(runId);
+    await database.run('DROP SCHEMA declutter CASCADE');
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    const restoreId = await queue(
+      {
+        kind: 'RESTORE',
+        archiveId: archive?.id ?? '',
+        sourceRunId: runId,
+        where: null,
+        into: 'SOURCE',
+        onConflict: 'REFUSE',
+        schema: 'public',
+        table: 'item',
+      },
+      { ...SLOW, dutyCycle: 1 },
+    );
+    expect(await engine.work(restoreId)).toMatchObject({
+      state: 'SUCCEEDED',
+      result: { rowsRestored: 10_000 },
+    });
+    expect(await fingerprintOf(database, 'SELECT * FROM item')).toEqual(original);
+  });
+});
+
+describe('another database at the address', () => {
+  it('fails the run with that reason', async () => {
+    const refuse = () => Promise.reject(new DeclutterError('PRECONDITION_FAILED', 'Another server answers.'));
+    const runId = await queue(PURGE);
+    const run = await engine.work(runId, undefined, { connect: refuse });
+    expect(run).toMatchObject({ state: 'FAILED', stateCode: 'IDENTITY_CHANGED' });
+    expect(await count('true')).toBe(30_000);
   });
 });

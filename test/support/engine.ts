@@ -29,7 +29,7 @@ export interface TestEngine {
     change?: Partial<PlanSpec>,
   ): Promise<string>;
   /** One worker's turn at the run, in this process. */
-  work(runId: string, stopping?: AbortSignal): Promise<RunView>;
+  work(runId: string, stopping?: AbortSignal, change?: Partial<EngineDeps>): Promise<RunView>;
   close(): Promise<void>;
 }
 
@@ -79,9 +79,9 @@ export async function testEngine(
       const idempotency = { principal: 'test', key: planId, request: planId };
       return createRun(store, { planId, databaseId, startedBy: 'test', spec, idempotency });
     },
-    work: async (runId, stopping = new AbortController().signal) => {
+    work: async (runId, stopping = new AbortController().signal, change = {}) => {
       const claim = await claimRun(store, runId, randomUUID(), times.leaseMs);
-      if (claim) await executeRun(deps, claim, stopping);
+      if (claim) await executeRun({ ...deps, ...change }, claim, stopping);
       return requireRun(store, runId);
     },
     close: async () => {

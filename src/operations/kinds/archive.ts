@@ -1,5 +1,3 @@
-import { promisify } from 'node:util';
-import { constants, zstdCompress } from 'node:zlib';
 import type { OperationSpec } from '../../domain/plan.ts';
 import { compileFilter } from '../../target/row-filter.ts';
 import { ident, join, type Sql, sql, toBoundStatement } from '../../target/sql.ts';
@@ -16,11 +14,10 @@ import { countLines } from '../count-lines.ts';
 import { deletable } from '../delete-rows.ts';
 import { type Picked, RowPicker } from '../pick-rows.ts';
 import { rowHash } from '../row-hash.ts';
+import { compress } from '../zstd.ts';
 
 type Archive = Extract<OperationSpec, { kind: 'ARCHIVE' }>;
 type Context = OperationContext<Archive>;
-
-const compress = promisify(zstdCompress);
 
 /** Moves the chosen rows into an archive: what DELETE returns is what is kept, in the same transaction. */
 export const archive = {
@@ -42,9 +39,9 @@ export const archive = {
         picked = picker.next(size.units);
         const where = await deletable(session, relation, picked.where, filter);
         const moved = await move(context, sql`DELETE FROM ONLY ${table} WHERE ${where}`, size);
-        return { units: picked.units, rows: moved.rows, cursor: { ...picked.next }, frame: moved.frame };
+        return { ...moved, units: picked.units, cursor: { ...picked.next } };
       },
-      confirm: () => picker.confirm(picked),
+      confirm: (rows) => picker.confirm(picked, rows),
       finish: async () => undefined,
     };
   },
@@ -53,6 +50,7 @@ export const archive = {
 interface Moved {
   readonly rows: number;
   readonly frame: Frame | null;
+  readonly storeMs: number;
 }
 
 const columnList = ({ relation }: Context): Sql =>
@@ -65,12 +63,11 @@ async function moveToFile(context: Context, deletion: Sql, size: BatchSize): Pro
   const statement = toBoundStatement(sql`COPY (${deletion} RETURNING ${columnList(context)}) TO STDOUT`);
   if (statement.settings !== '') await context.session.script(statement.settings);
   const { bytes, rows } = await collect(context, statement, size);
-  if (rows === 0) return { rows, frame: null };
-  return { rows, frame: await context.sink.append(await compress(bytes, ZSTD), rows) };
+  if (rows === 0) return { rows, frame: null, storeMs: 0 };
+  const begun = performance.now();
+  const frame = await context.sink.append(await compress(bytes), rows);
+  return { rows, frame, storeMs: performance.now() - begun };
 }
-
-/** Level 3 loses a fifth of the speed of no compression at all and keeps a quarter of the bytes (docs/benchmarks.md). */
-const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 } };
 
 async function collect(context: Context, statement: ReturnType<typeof toBoundStatement>, size: BatchSize) {
   const chunks: Buffer[] = [];
@@ -102,5 +99,9 @@ async function moveToTable(context: Context, deletion: Sql, size: BatchSize): Pr
     SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(hash), 0)::pg_catalog.text AS hash FROM kept`);
   if (Number(rows) > size.maxRows) throw new BatchTooLarge('ROWS');
-  return { rows: Number(rows), frame: { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash } };
+  return {
+    rows: Number(rows),
+    frame: { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash },
+    storeMs: 0,
+  };
 }

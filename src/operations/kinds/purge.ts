@@ -26,9 +26,9 @@ export const purge = {
         const where = await deletable(session, relation, picked.where, filter);
         const rows = await session.execute(sql`DELETE FROM ONLY ${table} WHERE ${where}`);
         if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
-        return { units: picked.units, rows, cursor: { ...picked.next }, frame: null };
+        return { units: picked.units, rows, cursor: { ...picked.next }, frame: null, storeMs: 0 };
       },
-      confirm: () => picker.confirm(picked),
+      confirm: (rows) => picker.confirm(picked, rows),
       finish: async () => undefined,
     };
   },

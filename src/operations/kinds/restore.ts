@@ -66,7 +66,7 @@ async function fromFrames(context: Context, source: SourceArchive, target: Relat
       for (const frame of source.frames.slice(done, next)) await copyIn(context, await frame.read());
       const rows = await session.execute(insert);
       const units = source.frames.slice(done, next).reduce((sum, frame) => sum + frame.rows, 0);
-      return { units, rows, cursor: next, frame: null };
+      return { units, rows, cursor: next, frame: null, storeMs: 0 };
     },
     confirm: () => (done = next),
     finish: () => moveSequences(context, target),
@@ -113,9 +113,9 @@ async function fromTable(context: Context, source: SourceArchive, target: Relati
       const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${picked.where})`;
       const rows = await session.execute(insertion(context, source, target, from));
       if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
-      return { units: picked.units, rows, cursor: { ...picked.next }, frame: null };
+      return { units: picked.units, rows, cursor: { ...picked.next }, frame: null, storeMs: 0 };
     },
-    confirm: () => picker.confirm(picked),
+    confirm: (rows) => picker.confirm(picked, rows),
     finish: () => moveSequences(context, target),
   };
 }
