@@ -2,7 +2,9 @@ import type { ArchiveDestination, PlanNotice } from '../domain/plan.ts';
 import { checkIdentifier } from '../domain/identifier.ts';
 import { badInput } from '../errors.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
+import type { Session } from '../target/session.ts';
 import { ident, sql, toText } from '../target/sql.ts';
+import { columnNeeds, missingRights, type Need, ownerNeed, schemaNeeds } from './check-rights.ts';
 import { refuseRelation } from './check-subject.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { ArchiveDestinationInput } from './plan-inputs.ts';
@@ -25,22 +27,53 @@ export function destinationFrom(input: ArchiveDestinationInput, source: Relation
   return { kind: 'TABLE', schema, table };
 }
 
-/** What stands in the way of archiving there. Also asked again when a run is to start. */
+type Context = Pick<PlanContext, 'session' | 'capabilities'>;
+type Stores = { readonly fileStores: ReadonlySet<string> };
+
+/** What stands in the way of archiving there, rights included. Also asked again when a run is to start. */
 export async function checkDestination(
-  context: Pick<PlanContext, 'session' | 'capabilities'> & { readonly fileStores: ReadonlySet<string> },
+  context: Context & Stores,
   destination: ArchiveDestination,
   source: Relation,
 ): Promise<PlanNotice[]> {
-  if (destination.kind === 'TABLE') return checkTable(context, destination, source);
+  return [
+    ...(await missingRights(context, await destinationNeeds(context, destination, source))),
+    ...(await examineDestination(context, destination, source)),
+  ];
+}
+
+/** The rights that the run needs there. */
+export async function destinationNeeds(
+  context: Context,
+  destination: ArchiveDestination | null,
+  source: Relation,
+): Promise<Need[]> {
+  if (destination?.kind !== 'TABLE' || refuseRelation(archiveTable(destination, source)).length > 0)
+    return [];
+  const { schema, table } = destination;
+  const needs = schemaNeeds(schema, ['USAGE', 'CREATE'], 'the archive gets tables there');
+  const existing = await context.session.transaction(() => readRelation(context.session, schema, table));
+  return existing === null
+    ? [...needs, ...(await columnNeeds(context, source))]
+    : [...needs, await ownerNeed(context, existing, "only its owner may add this run's part to it")];
+}
+
+/** What stands in the way of archiving there but rights. */
+export async function examineDestination(
+  { session, fileStores }: Context & Stores,
+  destination: ArchiveDestination,
+  source: Relation,
+): Promise<PlanNotice[]> {
+  if (destination.kind === 'TABLE') return examineTable(session, destination, source);
   const { store, format } = destination;
   return [
-    ...(context.fileStores.has(store)
+    ...(fileStores.has(store)
       ? []
       : [
           notice(
             'UNKNOWN_STORE',
             `No archive store is named "${store}".`,
-            `Configured are: ${[...context.fileStores].join(', ')}.`,
+            `Configured are: ${[...fileStores].join(', ')}.`,
           ),
         ]),
     ...(format === 'COPY_ZSTD'
@@ -50,60 +83,33 @@ export async function checkDestination(
 }
 
 type Table = Extract<ArchiveDestination, { kind: 'TABLE' }>;
-type Context = Pick<PlanContext, 'session' | 'capabilities'>;
 
-async function checkTable(
-  context: Context,
-  { schema, table }: Table,
-  source: Relation,
-): Promise<PlanNotice[]> {
-  const { session } = context;
-  const unsafe = refuseRelation({ ...source, schema, name: table, kind: 'TABLE' });
+const archiveTable = ({ schema, table }: Table, source: Relation): Relation => ({
+  ...source,
+  schema,
+  name: table,
+  kind: 'TABLE',
+});
+
+async function examineTable(session: Session, destination: Table, source: Relation): Promise<PlanNotice[]> {
+  const unsafe = refuseRelation(archiveTable(destination, source));
   if (unsafe.length > 0) return unsafe;
-  const rights = await schemaRights(context, schema);
-  if (rights === null)
-    return [
-      notice(
-        'ARCHIVE_TABLE_INCOMPATIBLE',
-        `The schema ${schema} does not exist.`,
-        `CREATE SCHEMA ${toText(ident(schema))};`,
-      ),
-    ];
-  const role = toText(ident(context.capabilities.role.name));
-  const missing = rights
-    ? []
-    : [
-        notice(
-          'NO_RIGHTS',
-          `The archive needs a table in the schema ${schema}.`,
-          `GRANT CREATE ON SCHEMA ${toText(ident(schema))} TO ${role};`,
-        ),
-      ];
+  const { schema, table } = destination;
+  if (
+    (await session.query(sql`SELECT FROM pg_catalog.pg_namespace WHERE nspname = ${schema}`)).length === 0
+  ) {
+    const message = `The schema ${schema} does not exist.`;
+    return [notice('ARCHIVE_TABLE_INCOMPATIBLE', message, `CREATE SCHEMA ${toText(ident(schema))};`)];
+  }
   const existing = await session.transaction(() => readRelation(session, schema, table));
-  if (existing === null) return missing;
-  const problems = [...incompatibilities(existing, source), ...(await ownership(context, existing))];
-  return [
-    ...missing,
-    ...problems.map((problem) =>
-      notice(
-        'ARCHIVE_TABLE_INCOMPATIBLE',
-        `${nameOf(existing)} ${problem}.`,
-        'Name another table; the run makes it when it is absent.',
-      ),
+  if (existing === null) return [];
+  return incompatibilities(existing, source).map((problem) =>
+    notice(
+      'ARCHIVE_TABLE_INCOMPATIBLE',
+      `${nameOf(existing)} ${problem}.`,
+      'Name another table; the run makes it when it is absent.',
     ),
-  ];
-}
-
-async function schemaRights({ session }: Context, schema: string): Promise<boolean | null> {
-  const [row] = await session.query<{ create: boolean }>(sql`
-    SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') AS create FROM pg_catalog.pg_namespace WHERE nspname = ${schema}`);
-  return row === undefined ? null : row.create;
-}
-
-async function ownership({ session }: Context, { oid }: Relation): Promise<string[]> {
-  const { ours } = await session.one<{ ours: boolean }>(sql`
-    SELECT pg_catalog.pg_has_role(relowner, 'USAGE') AS ours FROM pg_catalog.pg_class WHERE oid = ${oid}::pg_catalog.oid`);
-  return ours ? [] : ['is owned by another role, so that no child table can be added to it'];
+  );
 }
 
 /** Rows are written by column name, so the order may differ; names and types may not. */

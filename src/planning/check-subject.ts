@@ -1,10 +1,9 @@
 import type { PlanNotice } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
-import { ident, integer, type Sql, sql, toText } from '../target/sql.ts';
+import { ident, integer, sql, toText } from '../target/sql.ts';
+import { missingRights, type Need, type Right, tableNeeds } from './check-rights.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
-
-export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE' | 'MAINTAIN';
 
 const OUR_SCHEMA = 'declutter';
 
@@ -33,14 +32,24 @@ export function refuseRelation(relation: Relation): PlanNotice[] {
   return [];
 }
 
-/** What stands in the way of changing the table's rows, whoever asks. */
+/** What stands in the way of a run on the table; more: rights that it needs elsewhere. */
 export async function checkSubject(
   context: PlanContext,
   relation: Relation,
   rights: readonly Right[],
+  more: readonly Need[] = [],
 ): Promise<PlanNotice[]> {
-  const { session } = context;
-  const blockers = [...checkServer(context), ...(await missingRights(context, relation, rights))];
+  const needs = [...(await tableNeeds(context, relation, rights)), ...more];
+  return [
+    ...checkServer(context),
+    ...(await missingRights(context, needs)),
+    ...(await checkRows(context, relation)),
+  ];
+}
+
+/** Whether the table itself lets its rows be counted and changed, whoever asks. */
+export async function checkRows({ session }: PlanContext, relation: Relation): Promise<PlanNotice[]> {
+  const blockers: PlanNotice[] = [];
   if (relation.rules.length > 0) {
     blockers.push(
       notice(
@@ -90,52 +99,6 @@ export function checkServer({ capabilities, database }: PlanContext): PlanNotice
         ]
       : []),
   ];
-}
-
-async function missingRights(
-  context: PlanContext,
-  relation: Relation,
-  rights: readonly Right[],
-): Promise<PlanNotice[]> {
-  const missing: Right[] = [];
-  for (const right of rights) if (!(await hasRight(context, relation.oid, right))) missing.push(right);
-  if (missing.length === 0) return [];
-  return [
-    notice(
-      'NO_RIGHTS',
-      `The role ${context.capabilities.role.name} lacks ${missing.join(' and ')} on ${nameOf(relation)}.`,
-      grantOf(context, relation, missing),
-    ),
-  ];
-}
-
-function grantOf({ capabilities }: PlanContext, relation: Relation, missing: readonly Right[]): string {
-  const role = toText(ident(capabilities.role.name));
-  if (missing.includes('MAINTAIN') && capabilities.versionNumber < 170_000) {
-    return `Before PostgreSQL 17 only its owner may maintain a table: GRANT <owner> TO ${role};`;
-  }
-  const column = toText(ident(relation.columns[0]?.name ?? 'ctid'));
-  const rights = missing.map((right) => (right === 'UPDATE' ? `UPDATE (${column})` : right));
-  return `GRANT ${rights.join(', ')} ON ${toText(ident(relation.schema, relation.name))} TO ${role};`;
-}
-
-export async function hasRight(
-  { session, capabilities }: PlanContext,
-  oid: number,
-  right: Right,
-): Promise<boolean> {
-  const rows = await session.query<{ held: boolean }>(
-    sql`SELECT ${testOf(right, capabilities.versionNumber)} AS held FROM pg_catalog.pg_class c WHERE c.oid = ${integer(oid)}`,
-  );
-  return rows[0]?.held === true;
-}
-
-/** MAINTAIN exists since PostgreSQL 17; before, ownership stands for it. To lock rows, UPDATE of any column is enough. */
-function testOf(right: Right, version: number): Sql {
-  const owner = sql`pg_catalog.pg_has_role(c.relowner, 'USAGE')`;
-  if (right === 'UPDATE') return sql`pg_catalog.has_any_column_privilege(c.oid, 'UPDATE')`;
-  if (right !== 'MAINTAIN') return sql`pg_catalog.has_table_privilege(c.oid, ${right})`;
-  return version < 170_000 ? owner : sql`(${owner} OR pg_catalog.has_table_privilege(c.oid, 'MAINTAIN'))`;
 }
 
 async function filtersRows(session: Session, oid: number): Promise<boolean> {

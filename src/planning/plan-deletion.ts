@@ -3,11 +3,13 @@ import { limitsFrom } from '../domain/limits.ts';
 import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
 import { throttleFrom } from '../domain/throttle.ts';
+import type { DependentRows } from '../domain/words.ts';
 import type { Relation } from '../target/catalog.ts';
 import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
 import type { Sql } from '../target/sql.ts';
-import { checkDestination, destinationFrom } from './archive-destination.ts';
+import { destinationFrom, destinationNeeds, examineDestination } from './archive-destination.ts';
 import { isArchiveTable } from './archive-tables.ts';
+import { missingRights, type Right } from './check-rights.ts';
 import { checkPublications, checkSubject, refuseRelation } from './check-subject.ts';
 import { type ChosenPick, choosePick } from './choose-pick.ts';
 import { deletionSteps, deletionLocks } from './deletion-steps.ts';
@@ -16,7 +18,7 @@ import { heldRows } from './holds.ts';
 import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
 import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
-import { type Effects, firing, readEffects } from './read-effects.ts';
+import { dependentNeeds, type Effects, firing, reachDependents, readEffects } from './read-effects.ts';
 import type { Draft } from './save-plan.ts';
 
 /** The dry run of a purge, or with a destination of an archive: the same rows, kept. */
@@ -36,26 +38,36 @@ export async function planDeletion(
     return destination === null ? { kind: 'PURGE', ...rows } : { kind: 'ARCHIVE', ...rows, destination };
   };
   const unsafe = await refuseSubject(context, relation);
-  if (unsafe.length > 0) {
+  const access =
+    unsafe.length > 0
+      ? { blockers: unsafe, mayCount: false, mayRead: false, reached: null }
+      : await checkAccess(context, relation, destination, input.dependents);
+  if (!access.mayCount || access.reached === null) {
     const limits = limitsFrom(input.limits, 0);
-    return { ...shared, ...nothing(unsafe), operation: operation('HEAP_RANGES'), limits };
+    return { ...shared, ...nothing(access.blockers), operation: operation('HEAP_RANGES'), limits };
   }
   const condition = compileFilter(filter, relation);
   const measured = await measureRows(context, relation, condition);
   const limits = limitsFrom(input.limits, measured.tableRows);
   const chosen = await choosePick(context, relation, condition, measured);
   const look: Look = { context, relation, measured, limits, throttle, destination, chosen, condition };
-  const effects = await readEffects(context, relation, {
+  const effects = await readEffects(context, access.reached, {
     filter: (alias) => compileFilter(filter, relation, alias),
     dependents: input.dependents,
+    mayRead: access.mayRead,
     rows: measured.rows,
     batches: Math.ceil(measured.rows / throttle.batchRows),
   });
-  return { ...shared, ...(await drawUp(look, effects)), operation: operation(chosen.pick), limits };
+  return {
+    ...shared,
+    ...(await drawUp(look, effects, access.blockers)),
+    operation: operation(chosen.pick),
+    limits,
+  };
 }
 
 /** Everything that is told of the plan, and what stands in its way. */
-async function drawUp(look: Look, effects: Effects) {
+async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
   const { context, relation, measured, limits, destination, condition } = look;
   const holds = await heldRows(context, relation, condition);
   const publications = await checkPublications(context, relation);
@@ -66,11 +78,12 @@ async function drawUp(look: Look, effects: Effects) {
     effects: effects.effects,
     locks: deletionLocks(look),
     blockers: [
+      ...rights,
       ...effects.blockers,
       ...holds.blockers,
       ...publications.blockers,
       ...limitBlockers(measured, limits),
-      ...(destination === null ? [] : await checkDestination(stores, destination, relation)),
+      ...(destination === null ? [] : await examineDestination(stores, destination, relation)),
     ],
     warnings: [...effects.warnings, ...publications.warnings, ...warningsOf(relation, measured)],
     steps: deletionSteps(look),
@@ -89,7 +102,7 @@ export interface Look {
   readonly condition: Sql;
 }
 
-/** Reasons for which not even counting makes sense. */
+/** Tables that no plan of rows is for. */
 async function refuseSubject(context: PlanContext, relation: Relation): Promise<PlanNotice[]> {
   const unsafe = refuseRelation(relation);
   if (unsafe.length > 0) return unsafe;
@@ -97,9 +110,27 @@ async function refuseSubject(context: PlanContext, relation: Relation): Promise<
     const message = `${nameOf(relation)} keeps the rows of an archive; removing them would break it.`;
     return [notice('UNSAFE_TABLE', message, 'Archives end by their own plans.')];
   }
+  return [];
+}
+
+/** All rights at once, of the table, of the archive and of what references the rows; and whether rows can be counted without those that lack. */
+async function checkAccess(
+  context: PlanContext,
+  relation: Relation,
+  destination: ArchiveDestination | null,
+  dependents: DependentRows,
+) {
   // Where PostgreSQL would change referencing rows by itself, a batch locks its rows before it looks for them.
   const locks = relation.inbound.some(({ onDelete }) => onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT');
-  return checkSubject(context, relation, locks ? ['SELECT', 'DELETE', 'UPDATE'] : ['SELECT', 'DELETE']);
+  const rights: Right[] = locks ? ['SELECT', 'DELETE', 'UPDATE'] : ['SELECT', 'DELETE'];
+  const reached = await reachDependents(context, relation, dependents);
+  const archiving = await destinationNeeds(context, destination, relation);
+  const looking = await dependentNeeds(context, reached);
+  const blockers = await checkSubject(context, relation, rights, [...archiving, ...looking]);
+  const isFree = blockers.length === 0;
+  const mayCount = isFree || (await checkSubject(context, relation, rights)).length === 0;
+  const mayRead = isFree || (await missingRights(context, looking)).length === 0;
+  return { blockers, mayCount, mayRead, reached };
 }
 
 const nothing = (blockers: readonly PlanNotice[]) => ({

@@ -98,7 +98,15 @@ async function lookAt(context: PlanContext, archive: ArchiveView, input: PlanRes
     };
   }
   const target = { schema: archive.schema, name: sideTableName(archive) };
-  return { target, source: null, shape, where, cutoff, rows, checked: await checkSide(context, target) };
+  return {
+    target,
+    source: null,
+    shape,
+    where,
+    cutoff,
+    rows,
+    checked: await checkSide(context, archive, shape, target),
+  };
 }
 
 const rowWarnings = (archive: ArchiveView, exact: boolean): PlanNotice[] => [

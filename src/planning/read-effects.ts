@@ -3,7 +3,7 @@ import type { DependentRows, EffectKind } from '../domain/words.ts';
 import type { ForeignKey, Relation, Trigger } from '../target/catalog.ts';
 import { ident, join, type Sql, sql, toText } from '../target/sql.ts';
 import { estimateRows } from './budget.ts';
-import { hasRight } from './check-subject.ts';
+import { type Need, tableNeeds } from './check-rights.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import {
   type Doomed,
@@ -28,46 +28,50 @@ interface Look {
   readonly result: Effects;
 }
 
+/** Every table that foreign keys lead to from the chosen rows. */
+export function reachDependents(
+  { session }: PlanContext,
+  subject: Relation,
+  dependents: DependentRows,
+): Promise<Reached> {
+  const included = dependents === 'INCLUDE';
+  const deletes = ({ onDelete }: ForeignKey) =>
+    onDelete === 'CASCADE' || (included && (onDelete === 'NO_ACTION' || onDelete === 'RESTRICT'));
+  return session.transaction(() => readReached(session, subject, deletes));
+}
+
+/** The rights to look there. */
+export async function dependentNeeds(context: PlanContext, { subject, edges }: Reached): Promise<Need[]> {
+  const needs: Need[] = [];
+  for (const child of byChild(edges).keys()) {
+    const why = 'its rows may reference the chosen ones';
+    if (child.oid !== subject.oid) needs.push(...(await tableNeeds(context, child, ['SELECT'], why)));
+  }
+  return needs;
+}
+
 /** What else would happen if the chosen rows went, in every table that foreign keys and triggers lead to. */
 export async function readEffects(
   context: PlanContext,
-  subject: Relation,
+  reached: Reached,
   options: {
     readonly filter: (alias: Sql) => Sql;
     readonly dependents: DependentRows;
+    readonly mayRead: boolean;
     readonly rows: number;
     readonly batches: number;
   },
 ): Promise<Effects> {
-  const included = options.dependents === 'INCLUDE';
-  const deletes = ({ onDelete }: ForeignKey) =>
-    onDelete === 'CASCADE' || (included && (onDelete === 'NO_ACTION' || onDelete === 'RESTRICT'));
-  const reached = await context.session.transaction(() => readReached(context.session, subject, deletes));
   const result: Effects = { effects: [], blockers: [], warnings: [] };
   const look: Look = { context, reached, doomed: doomedRows(reached, options.filter), result };
-  result.effects.push(...triggerEffects(subject, 'DELETE', options.rows, options.batches));
-  if (options.rows === 0 || !(await mayReadAll(look))) return result;
+  result.effects.push(...triggerEffects(reached.subject, 'DELETE', options.rows, options.batches));
+  if (options.rows === 0 || !options.mayRead) return result;
   await readDeletions(look);
   await readColumnChanges(look, 'SET_NULL');
   await readColumnChanges(look, 'SET_DEFAULT');
-  await refuseDependents(look, included);
+  await refuseDependents(look, options.dependents === 'INCLUDE');
   warnOfMissingIndexes(look);
   return result;
-}
-
-async function mayReadAll({ context, reached, result }: Look): Promise<boolean> {
-  for (const { child } of reached.edges) {
-    if (await context.session.transaction(() => hasRight(context, child.oid, 'SELECT'))) continue;
-    const grant = `GRANT SELECT ON ${toText(ident(child.schema, child.name))} TO ${toText(ident(context.capabilities.role.name))};`;
-    result.blockers.push(
-      notice(
-        'NO_RIGHTS',
-        `Rows of ${nameOf(child)} may reference the chosen ones, but our role may not look.`,
-        grant,
-      ),
-    );
-  }
-  return result.blockers.length === 0;
 }
 
 const CHILD = ident('child');

@@ -2,6 +2,15 @@ import type { ArchiveContent, PlanNotice } from '../domain/plan.ts';
 import type { ArchiveView } from '../store/archives.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
+import {
+  columnNeeds,
+  missingRights,
+  type Need,
+  schemaNeeds,
+  sequenceNeeds,
+  tableNeeds,
+  temporaryNeed,
+} from './check-rights.ts';
 import { checkServer, checkSubject, refuseRelation } from './check-subject.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 
@@ -29,9 +38,15 @@ export async function checkSource(
   const columns = compareColumns(archive.content, source, await columnsWithDefaults(context, source));
   return {
     blockers: [
-      ...(await checkSubject(context, source, ['SELECT', 'INSERT'])),
-      ...(await checkTemporary(context)),
-      ...(await checkSequences(context, source)),
+      ...(await checkSubject(
+        context,
+        source,
+        ['SELECT', 'INSERT'],
+        [
+          ...(await archiveNeeds(context, archive, source)),
+          ...source.columns.flatMap(({ sequence }) => (sequence === null ? [] : sequenceNeeds(sequence))),
+        ],
+      )),
       ...columns.blockers,
     ],
     warnings: columns.warnings,
@@ -90,52 +105,34 @@ async function columnsWithDefaults(
   return new Set(rows.map(({ name }) => name));
 }
 
-/** Sequences behind the restored values are moved on, or they would hand them out again. */
-async function checkSequences(
-  { session, capabilities }: PlanContext,
-  { columns }: Relation,
-): Promise<PlanNotice[]> {
-  const notices: PlanNotice[] = [];
-  for (const { sequence } of columns) {
-    if (sequence === null) continue;
-    const name = toText(ident(sequence.schema, sequence.name));
-    const { may } = await session.one<{ may: boolean }>(sql`
-      SELECT pg_catalog.has_sequence_privilege(${name}, 'SELECT') AND pg_catalog.has_sequence_privilege(${name}, 'UPDATE') AS may`);
-    if (may) continue;
-    const grant = `GRANT SELECT, UPDATE ON SEQUENCE ${name} TO ${toText(ident(capabilities.role.name))};`;
-    notices.push(
-      notice(
-        'NO_RIGHTS',
-        `The sequence ${nameOf(sequence)} has to be moved on behind restored values.`,
-        grant,
-      ),
-    );
-  }
-  return notices;
-}
-
-async function checkTemporary({ session, capabilities, database }: PlanContext): Promise<PlanNotice[]> {
-  const { may } = await session.one<{ may: boolean }>(
-    sql`SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY') AS may`,
-  );
-  if (may) return [];
-  const grant = `GRANT TEMPORARY ON DATABASE ${toText(ident(database.database))} TO ${toText(ident(capabilities.role.name))};`;
-  return [
-    notice('NO_RIGHTS', 'Restoring goes through a temporary table, which our role may not make.', grant),
-  ];
+/** Rows of files come through a temporary table with the archive's columns, those of a table from there. */
+async function archiveNeeds(
+  context: PlanContext,
+  { content: { holder } }: ArchiveView,
+  shape: Relation | null,
+): Promise<Need[]> {
+  const { session, database } = context;
+  if (holder === null)
+    return [temporaryNeed(database.database), ...(shape === null ? [] : await columnNeeds(context, shape))];
+  const kept = await session.transaction(() => readRelation(session, holder.schema, holder.name));
+  return kept === null ? [] : tableNeeds(context, kept, ['SELECT'], 'it holds the archived rows');
 }
 
 /** What stands in the way of a new table beside it. */
 export async function checkSide(
   context: PlanContext,
+  archive: ArchiveView,
+  shape: Relation | null,
   { schema, name }: { schema: string; name: string },
 ): Promise<Checked> {
-  const { session, capabilities } = context;
-  const [row] = await session.query<{ create: boolean }>(
-    sql`SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') AS create FROM pg_catalog.pg_namespace WHERE nspname = ${schema}`,
-  );
-  const blockers = [...checkServer(context), ...(await checkTemporary(context))];
-  if (row === undefined)
+  const { session } = context;
+  const needs = [
+    ...schemaNeeds(schema, ['USAGE', 'CREATE'], 'the side table gets its place there'),
+    ...(shape === null ? [] : await columnNeeds(context, shape)),
+    ...(await archiveNeeds(context, archive, null)),
+  ];
+  const blockers = [...checkServer(context), ...(await missingRights(context, needs))];
+  if ((await session.query(sql`SELECT FROM pg_catalog.pg_namespace WHERE nspname = ${schema}`)).length === 0)
     blockers.push(
       notice(
         'TABLE_MISSING',
@@ -143,15 +140,6 @@ export async function checkSide(
         `CREATE SCHEMA ${toText(ident(schema))};`,
       ),
     );
-  else if (!row.create) {
-    blockers.push(
-      notice(
-        'NO_RIGHTS',
-        `The side table needs a place in the schema ${schema}.`,
-        `GRANT CREATE ON SCHEMA ${toText(ident(schema))} TO ${toText(ident(capabilities.role.name))};`,
-      ),
-    );
-  }
   if ((await session.transaction(() => readRelation(session, schema, name))) !== null) {
     blockers.push(
       notice(
