@@ -267,7 +267,9 @@ function refuseWeakPasswordChallenges(client: pg.Client): void {
   for (const challenge of ['authenticationCleartextPassword', 'authenticationMD5Password']) {
     connection.prependListener(challenge, () =>
       connection.stream.destroy(
-        new Error('The server asked for the password in a weak form (not SCRAM); refused.'),
+        Object.assign(new Error('The server asked for the password in a weak form.'), {
+          code: 'WEAK_LOG_IN',
+        }),
       ),
     );
   }

@@ -82,7 +82,8 @@ export function targetFailure(error: unknown, during: 'connect' | 'statement'): 
   if (error instanceof DeclutterError) return error;
   const state = sqlstateOf(error);
   const failure = classOf(error, state, during);
-  return new TargetError(failure, state, describe(failure, state), error);
+  const words = (during === 'connect' ? connectWords(error, state) : null) ?? WORDS[failure];
+  return new TargetError(failure, state, state === null ? words : `${words} (SQLSTATE ${state})`, error);
 }
 
 function sqlstateOf(error: unknown): string | null {
@@ -110,10 +111,51 @@ const WORDS: Readonly<Record<FailureClass, string>> = {
   REFERENCED: 'Other rows still reference a row that was to be deleted.',
   CONFLICT: 'A row with the same key is already there.',
   DRIFT: 'A table, column or function is not there as it was planned.',
-  RIGHTS: 'The role may not log in or lacks a right.',
+  RIGHTS:
+    'The role lacks a right. Make the plan again, or have an ADMIN ask checkDatabase: they name the GRANT.',
   CORRUPTION: 'PostgreSQL reports damaged data. Stop and look at the server before anything else.',
   OTHER: 'The database refused the statement.',
 };
 
-const describe = (failure: FailureClass, state: string | null) =>
-  state === null ? WORDS[failure] : `${WORDS[failure]} (SQLSTATE ${state})`;
+const LOG_IN: Readonly<Record<string, string>> = {
+  '28P01':
+    'The server refuses the log-in: the password is wrong, or there is no such role. updateDatabase takes another.',
+  '28000':
+    'The server does not admit this log-in: the role may not log in, or pg_hba.conf has no line for this role, address, database and TLS mode.',
+  '42501': 'The role may not connect to this database: GRANT CONNECT ON DATABASE ... TO the role.',
+  '3D000': 'The server has no database of this name.',
+};
+
+const UNTRUSTED =
+  "The server's certificate is not signed by an authority that is known here: name its authority's certificate by caRef.";
+
+/** By the codes of node's TLS, of OpenSSL in it, and our own. */
+const TLS: Readonly<Record<string, string>> = {
+  NO_TLS:
+    'The server speaks no TLS. Switch it on there (ssl = on); only on a network that you trust register it with tls: DISABLE.',
+  WEAK_LOG_IN:
+    'The server asked for the password in a weak form (not SCRAM), and did not get it. Set password_encryption = scram-sha-256 there, and the password anew.',
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  CERT_UNTRUSTED: UNTRUSTED,
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "The server's certificate is for another name than the one that is registered: register the name that it has, or have one made for this name.",
+  CERT_HAS_EXPIRED: "The server's certificate has expired: renew it there.",
+  CERT_NOT_YET_VALID: "The server's certificate is not valid yet: look at the clocks of both machines.",
+  CERT_SIGNATURE_FAILURE: "The server's certificate has a false signature.",
+};
+
+const HANDSHAKE =
+  'TLS could not be agreed on with the server: look at its ssl_min_protocol_version and ssl_ciphers, and whether caRef is a certificate in PEM.';
+
+/** What is the matter when there is no session at all; null: nothing that is known better than by its class. */
+function connectWords(error: unknown, state: string | null): string | null {
+  if (state !== null) return LOG_IN[state] ?? null;
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (message === 'The server does not support SSL connections') return TLS['NO_TLS'] ?? null;
+  if (typeof code !== 'string') return null;
+  return TLS[code] ?? (/^(ERR_SSL_|ERR_OSSL_|ERR_TLS_|EPROTO$)/.test(code) ? HANDSHAKE : null);
+}

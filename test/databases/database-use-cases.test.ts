@@ -146,7 +146,7 @@ describe('registerDatabase', () => {
     ],
     ['a name of spaces', { database: '  ' }, 'BAD_USER_INPUT', /database/],
     ['a name that PostgreSQL would cut', { user: 'ä'.repeat(32) }, 'BAD_USER_INPUT', /63 bytes/],
-    ['a wrong password', { password: 'wrong' }, 'PRECONDITION_FAILED', /log in/],
+    ['a wrong password', { password: 'wrong' }, 'PRECONDITION_FAILED', /log-in/],
     ['a database that is not there', { database: 'nowhere' }, 'PRECONDITION_FAILED', /./],
     ['a port where nobody listens', { port: 1 }, 'TARGET_UNREACHABLE', /does not answer/],
     ['TLS where there is none', { tls: 'REQUIRE' }, 'TARGET_UNREACHABLE', /./],
@@ -201,6 +201,7 @@ describe('registerDatabase', () => {
     const { port } = rogue.address() as { port: number };
     await expect(makeDatabases(deps()).register(input('rogue', { port }), ADMIN)).rejects.toMatchObject({
       code: 'TARGET_UNREACHABLE',
+      message: expect.stringContaining('weak form'),
     });
     expect([heard.includes(target.name), heard.includes('canary')]).toEqual([true, false]);
     await new Promise((resolve) => rogue.close(resolve));
