@@ -25,7 +25,7 @@ export interface RunMeasured {
 }
 
 /** No rest, and batches as long as an application that is not in a hurry lets pass; the defaults aim at 5 ms and rest four fifths of the time. */
-export const NO_REST: ThrottleInput = { dutyCycle: 1, batchMs: 40 };
+export const NO_REST: ThrottleInput = { dutyCycle: 1 };
 
 /** Plans, starts and follows one run; its batches are read from the ledger in the database itself. */
 export async function measureRun(

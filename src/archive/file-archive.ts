@@ -48,12 +48,12 @@ export class FileArchive implements SegmentSink {
   }
 
   /** Within the batch's transaction, before its COMMIT. */
-  async append(bytes: Buffer, rows: number): Promise<Frame> {
+  async append(session: Session, bytes: Buffer, rows: number): Promise<Frame> {
     const { runId, fence } = this.#owner;
     this.#open ??= await SegmentFile.create(this.#store, runId, this.#lastSequence + 1, fence);
     const frame = await this.#open.append(bytes, rows);
     if (!this.#recorded) {
-      await writeSegment(this.#session, runId, fence, openSegment(this.#open));
+      await writeSegment(session, runId, fence, openSegment(this.#open));
     }
     return frame;
   }

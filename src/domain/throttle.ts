@@ -24,7 +24,11 @@ export function throttleFrom(input: ThrottleInput | null | undefined, known?: Th
   };
 }
 
+/** No rest is wanted: batches may be longer, and overlap. */
+export const isRestless = ({ dutyCycle }: Pick<Throttle, 'dutyCycle'>): boolean =>
+  dutyCycle >= RESTLESS.dutyCycle;
+
 const defaultsFor = (dutyCycle: number | null | undefined): Throttle =>
-  dutyCycle != null && dutyCycle >= RESTLESS.dutyCycle
+  dutyCycle != null && isRestless({ dutyCycle })
     ? { ...DEFAULT_THROTTLE, batchMs: RESTLESS.batchMs }
     : DEFAULT_THROTTLE;

@@ -1,7 +1,7 @@
 import type { OperationContext, SegmentSink, SourceArchive } from '../operations/define-operation.ts';
 import { Stop } from '../operations/define-operation.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
-import { endOldBackend, ensureLedger, type LedgerPosition, takeFence } from '../target/ledger.ts';
+import { endOldBackend, ensureLedger, laneName, type LedgerPosition, takeFence } from '../target/ledger.ts';
 import { BATCH_SETTINGS, READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
 import { DeclutterError } from '../errors.ts';
@@ -141,8 +141,10 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   const ending = await endingOf(() =>
     work.mode === 'STATEMENTS'
       ? performStatements(work, position, { ...run, store: deps.store })
-      : withHealth(deps, { monitor, session }, turn, (health) =>
-          performBatches(work, position, { ...run, health, archive: parts.archive }),
+      : withLanes(deps, turn, (openLane, lanes) =>
+          withHealth(deps, { monitor, workers: () => [session, ...lanes] }, turn, (health) =>
+            performBatches(work, position, { ...run, health, archive: parts.archive, openLane }),
+          ),
         ),
   );
   progress.setResult(
@@ -163,18 +165,32 @@ async function endingOf(work: () => Promise<Ending>): Promise<Ending> {
   }
 }
 
+/** Sessions for batches, opened when they are wanted and dropped at the end of the turn. */
+async function withLanes(
+  deps: EngineDeps,
+  turn: Turn,
+  work: (openLane: (lane: number) => Promise<Session>, lanes: readonly Session[]) => Promise<Ending>,
+): Promise<Ending> {
+  const sessions: Session[] = [];
+  try {
+    return await work(async (lane) => {
+      const applicationName = laneName(turn.claim.runId, lane);
+      const session = await connect(deps, turn, { ...BATCH_SETTINGS, applicationName });
+      sessions.push(session);
+      return session;
+    }, sessions);
+  } finally {
+    for (const session of sessions) session.destroy();
+  }
+}
+
 async function withHealth(
   deps: EngineDeps,
-  sessions: { monitor: Session; session: Session },
+  sessions: { monitor: Session; workers: () => readonly Session[] },
   { lease }: Turn,
   work: (health: HealthWatch) => Promise<Ending>,
 ): Promise<Ending> {
-  const health = new HealthWatch(
-    deps.healthChecks,
-    { monitor: sessions.monitor, worker: sessions.session },
-    deps.clock,
-    () => lease.latest.throttle,
-  );
+  const health = new HealthWatch(deps.healthChecks, sessions, deps.clock, () => lease.latest.throttle);
   await health.start();
   try {
     return await work(health);

@@ -1,24 +1,37 @@
 import type { PlanSpec } from '../domain/plan.ts';
-import { type BatchDone, type BatchSize, type BatchWork, Stop } from '../operations/define-operation.ts';
+import { type Frame, type Piece, Stop, type Treated } from '../operations/define-operation.ts';
 import { fingerprintSql } from '../target/fingerprint.ts';
 import { batchEntry, Fenced, fenceCheck, type LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { ident, toText } from '../target/sql.ts';
 import type { Lease } from './lease.ts';
 
-export interface BatchResult extends BatchDone {
-  /** of the batch's own work, in milliseconds */
+export interface BatchResult extends Omit<Treated, 'store'> {
+  readonly frame: Frame | null;
+  /** that the database worked on the rows, in milliseconds */
   readonly workMs: number;
-  /** from BEGIN to the reply of COMMIT, in milliseconds */
+  /** from BEGIN to the reply of COMMIT, without waiting for the batch before, in milliseconds */
   readonly ms: number;
 }
 
-export interface BatchContext {
+/** A session in which one batch at a time is under way, with its row in the ledger. */
+export interface Lane {
   readonly session: Session;
+  readonly number: number;
+}
+
+export interface BatchContext {
   readonly runId: string;
   readonly plan: PlanSpec;
-  readonly work: BatchWork;
   readonly lease: Pick<Lease, 'isSafe'>;
+}
+
+/** A batch whose rows have been treated, in a transaction that is still open. */
+export interface OpenBatch extends Treated {
+  readonly lane: Lane;
+  readonly workMs: number;
+  /** from BEGIN on, in milliseconds */
+  readonly ms: number;
 }
 
 /** The lease ran out while the batch was under way; whoever takes over decides what happens next. */
@@ -30,26 +43,48 @@ export class LeaseLost extends Error {
 }
 
 /**
- * One batch, in the order that lost nothing under any fault: lock the ledger's row and compare the fence; compare the schema;
- * treat the rows (an archive makes them durable and reads them back meanwhile); write the ledger's entry; COMMIT.
+ * The first half of a batch, in the order that lost nothing under any fault: lock the ledger's row and compare the fence;
+ * compare the schema; treat the rows. Rolls back when it throws.
  */
-export async function runBatch(
+export async function beginBatch(
   context: BatchContext,
-  position: LedgerPosition,
-  size: BatchSize,
-): Promise<BatchResult> {
-  const { session, runId, work, lease } = context;
+  lane: Lane,
+  fence: number,
+  piece: Piece,
+): Promise<OpenBatch> {
   const begun = performance.now();
   try {
-    await openBatch(context, position);
+    await openTransaction(context, lane, fence);
     const workBegun = performance.now();
-    const done = await work.treat(size);
-    const workMs = performance.now() - workBegun;
+    const treated = await piece.treat(lane.session);
+    const now = performance.now();
+    return { ...treated, lane, workMs: now - workBegun, ms: now - begun };
+  } catch (error) {
+    await lane.session.rollback();
+    throw error;
+  }
+}
+
+/**
+ * The second half, once the batch before has committed: make durable and read back what was taken away; write the ledger's
+ * entry; COMMIT. Rolls back when it throws.
+ */
+export async function commitBatch(
+  { runId, lease }: BatchContext,
+  batch: OpenBatch,
+  position: LedgerPosition,
+): Promise<BatchResult> {
+  const { session } = batch.lane;
+  const begun = performance.now();
+  try {
+    const frame = await batch.store();
     if (!lease.isSafe) throw new LeaseLost();
+    const ms = () => batch.ms + performance.now() - begun;
+    const { units, rows, cursor, workMs } = batch;
     // A batch without rows leaves no trace: going over its blocks again costs less than an entry.
-    if (done.rows === 0) await session.rollback();
-    else await session.script(`${batchEntry(runId, position, done, performance.now() - begun)}; COMMIT`);
-    return { ...done, workMs, ms: performance.now() - begun };
+    if (rows === 0) await session.rollback();
+    else await session.script(`${batchEntry(runId, position, { rows, cursor, frame }, ms())}; COMMIT`);
+    return { units, rows, cursor, frame, workMs, ms: ms() };
   } catch (error) {
     await session.rollback();
     throw error;
@@ -64,18 +99,19 @@ export async function prepareBatches(session: Session, { relations }: PlanSpec):
 }
 
 /** Opens the transaction, in one message. The table lock comes before the fingerprint, so that no DDL fits between. */
-export async function openBatch(
-  { session, runId, plan }: BatchContext,
-  position: LedgerPosition,
+export async function openTransaction(
+  { runId, plan }: Pick<BatchContext, 'runId' | 'plan'>,
+  { session, number }: Lane,
+  fence: number,
 ): Promise<void> {
   const subject = plan.relations[0];
   const check = subject
     ? `; LOCK TABLE ONLY ${toText(ident(subject.schema, subject.name))} IN ROW EXCLUSIVE MODE; EXECUTE declutter_fingerprint`
     : '';
-  const results = await session.script(`${session.begin()}; ${fenceCheck(runId)}${check}`);
+  const results = await session.script(`${session.begin()}; ${fenceCheck(runId, number)}${check}`);
   const value = (name: string) =>
     results.find((result) => result.rows[0] && name in result.rows[0])?.rows[0]?.[name];
-  if (value('fence') !== String(position.fence)) throw new Fenced();
+  if (value('fence') !== String(fence)) throw new Fenced();
   if (subject && value('fingerprint') !== subject.fingerprint) {
     throw new Stop(
       'SCHEMA_DRIFT',

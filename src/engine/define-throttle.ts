@@ -4,8 +4,8 @@ import type { Session } from '../target/session.ts';
 export interface HealthContext {
   /** a session of its own, read-only */
   readonly monitor: Session;
-  /** of the session that does the batches */
-  readonly workerPid: number;
+  /** of the sessions that do the batches */
+  readonly workerPids: readonly number[];
   readonly throttle: Throttle;
 }
 

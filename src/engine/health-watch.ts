@@ -9,7 +9,7 @@ const LOOK_MS = 500;
 export class HealthWatch {
   readonly #checks: readonly HealthCheck[];
   readonly #monitor: Session;
-  readonly #workerPid: number;
+  readonly #workers: () => readonly Session[];
   readonly #clock: Clock;
   readonly #throttle: () => Throttle;
   readonly #stopped = new AbortController();
@@ -18,13 +18,13 @@ export class HealthWatch {
 
   constructor(
     checks: readonly HealthCheck[],
-    sessions: { monitor: Session; worker: Session },
+    sessions: { monitor: Session; workers: () => readonly Session[] },
     clock: Clock,
     throttle: () => Throttle,
   ) {
     this.#checks = checks;
     this.#monitor = sessions.monitor;
-    this.#workerPid = sessions.worker.backend.pid;
+    this.#workers = sessions.workers;
     this.#clock = clock;
     this.#throttle = throttle;
   }
@@ -61,7 +61,11 @@ export class HealthWatch {
   async #askOne(check: HealthCheck): Promise<string | null> {
     try {
       return await this.#monitor.transaction(() =>
-        check.objection({ monitor: this.#monitor, workerPid: this.#workerPid, throttle: this.#throttle() }),
+        check.objection({
+          monitor: this.#monitor,
+          workerPids: this.#workers().map(({ backend }) => backend.pid),
+          throttle: this.#throttle(),
+        }),
       );
     } catch (error) {
       return `The check ${check.name} can't be read (${(error as Error).message}); resting until it can.`;

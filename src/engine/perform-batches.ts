@@ -1,16 +1,18 @@
 import type { Clock } from '../clock.ts';
 import { ROW_TOLERANCE, ROW_TOLERANCE_FLOOR, type PlanSpec } from '../domain/plan.ts';
 import { BatchTooLarge, type BatchWork, Stop } from '../operations/define-operation.ts';
-import type { LedgerPosition } from '../target/ledger.ts';
+import { LANES, type LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { BatchTuner } from './batch-size.ts';
-import { type BatchResult, openBatch, prepareBatches, runBatch } from './batch.ts';
+import { type BatchResult, type Lane, openTransaction, prepareBatches } from './batch.ts';
 import type { HealthWatch } from './health-watch.ts';
 import type { Lease } from './lease.ts';
 import { type Ending, endingAsked } from './endings.ts';
+import { Pipeline } from './pipeline.ts';
 import { RetryBudget } from './retry.ts';
 import type { RunArchive } from './run-archive.ts';
 import type { RunProgress } from './run-progress.ts';
+import { isRestless } from '../domain/throttle.ts';
 import { restAfter } from './duty-cycle.ts';
 
 /** What a worker's turn at a run needs, whatever the operation. */
@@ -30,6 +32,8 @@ export interface Performance {
 export interface BatchPerformance extends Performance {
   readonly health: HealthWatch;
   readonly archive: RunArchive | null;
+  /** Opens one more session for batches. */
+  readonly openLane: (lane: number) => Promise<Session>;
 }
 
 /** Batch after batch until nothing is left or somebody asks for an end. @throws Stop, Fenced, LeaseLost, TargetError CONNECTION */
@@ -40,59 +44,70 @@ export async function performBatches(
 ): Promise<Ending> {
   const tuner = new BatchTuner();
   const retries = new RetryBudget(run);
-  let at = position;
-  await prepareBatches(run.session, run.plan);
+  const lanes = await openLanes(work, run);
+  const committed = async (done: BatchResult): Promise<void> => {
+    if (done.frame && run.archive) await run.archive.confirm(done.frame, done.rows);
+    tuner.record({ ms: done.workMs, units: done.units, rows: done.rows }, run.lease.latest.throttle);
+    retries.succeeded();
+    await run.progress.add(done);
+    await run.clock.sleep(restAfter(done.ms, run.lease.latest.throttle), run.stopping);
+  };
+  const allow = (totalRows: number) => assertWithinPlan(run, totalRows);
+  const pipeline = new Pipeline({ work, context: run, lanes, allow, committed }, position);
   for (;;) {
+    try {
+      const ending = await feed(pipeline, work, tuner, run);
+      const at = await pipeline.drain();
+      if (ending === 'MORE') continue;
+      if (ending === 'NONE') await finishWork(work, at, lanes[0] as Lane, run);
+      return ending === 'NONE' ? { state: 'SUCCEEDED', code: null, reason: null } : ending;
+    } catch (error) {
+      await pipeline.settle();
+      await takeSmaller(error, tuner, retries);
+    }
+  }
+}
+
+/** Two lanes where the batches have nothing to do with each other and no rest is wanted; else one, in the run's own session. */
+async function openLanes(work: BatchWork, run: BatchPerformance): Promise<Lane[]> {
+  const count = work.overlaps && isRestless(run.lease.latest.throttle) ? LANES : 1;
+  const lanes: Lane[] = [];
+  for (let number = 1; number <= count; number += 1) {
+    lanes.push({ number, session: count === 1 ? run.session : await run.openLane(number) });
+  }
+  for (const { session } of lanes) await prepareBatches(session, run.plan);
+  return lanes;
+}
+
+/** Sets batches off until somebody asks for an end, or there is nothing left to pick before all have committed. */
+async function feed(
+  pipeline: Pipeline,
+  work: BatchWork,
+  tuner: BatchTuner,
+  run: BatchPerformance,
+): Promise<Ending | 'MORE' | 'NONE'> {
+  while (work.hasNext) {
     const ending = endingAsked(run);
     if (ending) return ending;
     if (await restWhileUnwell(run)) continue;
-    if (!(await work.prepare())) break;
-    const done = await tryBatch(work, at, run, tuner, retries);
-    if (!done) continue;
-    at = advance(at, done);
-    assertWithinPlan(run, at.totalRows);
-    await run.clock.sleep(restAfter(done.ms, run.lease.latest.throttle), run.stopping);
+    await pipeline.add(() => work.pick(tuner.size(run.lease.latest.throttle)));
   }
-  await finishWork(work, at, run);
-  return { state: 'SUCCEEDED', code: null, reason: null };
+  await pipeline.drain();
+  return endingAsked(run) ?? ((await work.prepare()) ? 'MORE' : 'NONE');
 }
 
-async function tryBatch(
-  work: BatchWork,
-  at: LedgerPosition,
-  run: BatchPerformance,
-  tuner: BatchTuner,
-  retries: RetryBudget,
-): Promise<BatchResult | null> {
-  const { throttle } = run.lease.latest;
-  try {
-    const done = await runBatch({ ...run, work }, at, tuner.size(throttle));
-    work.confirm(done.rows);
-    if (done.frame && run.archive) await run.archive.confirm(done.frame, done.rows);
-    tuner.record({ ms: done.workMs - done.storeMs, units: done.units, rows: done.rows }, throttle);
-    retries.succeeded();
-    await run.progress.add(done);
-    return done;
-  } catch (error) {
-    if (error instanceof BatchTooLarge) {
-      if (tuner.shrink()) return null;
-      throw new Stop(
-        'ROW_TOO_LARGE',
-        'A single row is larger than a batch may be. Exclude it by the filter, or remove it by hand.',
-      );
-    }
-    if (await retries.shouldRetry(error)) {
-      if (retries.wasCancelled) tuner.shrink();
-      return null;
-    }
-    throw error;
+/** Whether the batch can be tried again, smaller or later. @throws whatever a retry does not mend */
+async function takeSmaller(error: unknown, tuner: BatchTuner, retries: RetryBudget): Promise<void> {
+  if (error instanceof BatchTooLarge) {
+    if (tuner.shrink()) return;
+    throw new Stop(
+      'ROW_TOO_LARGE',
+      'A single row is larger than a batch may be. Exclude it by the filter, or remove it by hand.',
+    );
   }
+  await retries.waitFor(error);
+  if (retries.wasCancelled) tuner.shrink();
 }
-
-const advance = (at: LedgerPosition, done: BatchResult): LedgerPosition =>
-  done.rows === 0
-    ? at
-    : { ...at, number: at.number + 1, cursor: done.cursor, totalRows: at.totalRows + done.rows };
 
 /** A run does what its plan says, or stops: more rows than it counted (beyond the tolerance) is another plan. */
 function assertWithinPlan({ plan, clock, begunAt }: Performance, totalRows: number): void {
@@ -103,7 +118,7 @@ function assertWithinPlan({ plan, clock, begunAt }: Performance, totalRows: numb
   if (totalRows > allowed) {
     throw new Stop(
       'LIMIT',
-      `The run has treated ${totalRows} rows; its plan allows ${Math.floor(allowed)}. Cancel it and plan again.`,
+      `There are more rows than the ${Math.floor(allowed)} that the plan allows. Cancel the run and plan again.`,
     );
   }
   const { maxDurationMs } = plan.limits;
@@ -120,13 +135,18 @@ async function restWhileUnwell(run: BatchPerformance): Promise<boolean> {
   return true;
 }
 
-async function finishWork(work: BatchWork, at: LedgerPosition, run: BatchPerformance): Promise<void> {
-  await openBatch({ ...run, work }, at);
+async function finishWork(
+  work: BatchWork,
+  at: LedgerPosition,
+  lane: Lane,
+  run: BatchPerformance,
+): Promise<void> {
+  await openTransaction(run, lane, at.fence);
   try {
     await work.finish();
-    await run.session.script('COMMIT');
+    await lane.session.script('COMMIT');
   } catch (error) {
-    await run.session.rollback();
+    await lane.session.rollback();
     throw error;
   }
 }

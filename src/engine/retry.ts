@@ -44,15 +44,15 @@ export class RetryBudget {
     this.#failures = 0;
   }
 
-  /** Waits a little before it says yes. @throws Stop with the reason once the tries are used up */
-  async shouldRetry(error: unknown): Promise<boolean> {
+  /** Waits a little before the next try. @throws Stop with the reason once the tries are used up, or where none would help */
+  async waitFor(error: unknown): Promise<void> {
     if (!(error instanceof TargetError) || !['RETRY', 'LOCKED', 'CANCELLED'].includes(error.failure))
       throw stopFor(error);
     this.#failures += 1;
     this.wasCancelled = error.failure === 'CANCELLED';
     if (this.#failures < TRIES) {
       await this.#clock.sleep(2 ** this.#failures * 50 * (0.5 + Math.random()));
-      return true;
+      return;
     }
     if (error.failure === 'LOCKED')
       throw new Stop('LOCKED', await this.#whoBlocks(), 'PAUSED', { cause: error });

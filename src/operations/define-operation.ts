@@ -15,16 +15,14 @@ export interface BatchSize {
   readonly maxBytes: number;
 }
 
-/** What a batch did, to be written into the ledger in its own transaction. */
-export interface BatchDone {
+/** What has been done to the rows of a batch, inside its open transaction. */
+export interface Treated {
   readonly units: number;
   readonly rows: number;
   /** where to go on; only ever read by the same operation */
   readonly cursor: Json;
-  /** where the rows of the batch are kept, when they are */
-  readonly frame: Frame | null;
-  /** of the time that the batch took, what its rows took to be made durable; the database waits, but works on nothing */
-  readonly storeMs: number;
+  /** Makes what the transaction took away durable, before its COMMIT; null when nothing is kept. */
+  readonly store: () => Promise<Frame | null>;
 }
 
 /** A batch's rows in an archive: part of a segment file, or rows of the archive table. */
@@ -40,8 +38,8 @@ export interface Frame {
 
 /** Where a batch's compressed rows are made durable, before its COMMIT. */
 export interface SegmentSink {
-  /** Appends, makes durable and reads back. The bytes count only once the batch is committed. */
-  append(bytes: Buffer, rows: number): Promise<Frame>;
+  /** Appends, makes durable and reads back. The bytes count only once the session's open transaction is committed. */
+  append(session: Session, bytes: Buffer, rows: number): Promise<Frame>;
 }
 
 /** One frame of an archive that is being restored. */
@@ -72,17 +70,31 @@ export interface OperationContext<Spec extends OperationSpec = OperationSpec> {
   readonly holder: { readonly schema: string; readonly name: string } | null;
 }
 
-/** Work done in transactions of the target; the engine opens and commits them, with the ledger's entry. */
+/**
+ * Work done in transactions of the target; the engine opens and commits them, with the ledger's entry. What is picked is
+ * confirmed or given back in the order in which it was picked.
+ */
 export interface BatchWork {
   readonly mode: 'BATCHES';
-  /** Between batches, outside a transaction. False when nothing is left to do. */
+  /** The rows of two batches have nothing to do with each other: one may be treated while the other is made durable. */
+  readonly overlaps: boolean;
+  /** Whether there is something to pick without another prepare. */
+  readonly hasNext: boolean;
+  /** When nothing is left to pick and all is confirmed: looks for more, outside a transaction. False when that was all. */
   prepare(): Promise<boolean>;
-  /** Runs inside the batch's transaction, after the fence and the schema have been checked. */
-  treat(size: BatchSize): Promise<BatchDone>;
-  /** The batch is committed, with so many rows: go on behind it. */
-  confirm(rows: number): void;
+  /** Takes the next piece of work, at once. */
+  pick(size: BatchSize): Piece;
+  /** All batches so far have committed: the piece is done, with so many rows. */
+  confirm(piece: Piece, rows: number): void;
+  /** Gives back what was picked and not confirmed; it is picked again. */
+  rewind(): void;
   /** Inside one last transaction, when everything is done: sequences and the like. */
   finish(): Promise<void>;
+}
+
+export interface Piece {
+  /** Treats its rows inside the session's open transaction, after the fence and the schema have been checked. */
+  treat(session: Session): Promise<Treated>;
 }
 
 /** Work that PostgreSQL forbids inside a transaction: VACUUM, REINDEX CONCURRENTLY. Each statement may be repeated. */

@@ -40,6 +40,9 @@ export class RowPicker {
   readonly #session: Session;
   readonly #table: Sql;
   readonly #filter: Sql;
+  /** behind the last batch that was confirmed */
+  #confirmed: PickCursor;
+  /** behind the last batch that was picked */
   #cursor: PickCursor;
   readonly #lists: boolean;
   #endBlock = 0;
@@ -61,6 +64,7 @@ export class RowPicker {
     this.#table = table;
     this.#filter = filter;
     this.#cursor = resumed(cursor as PickCursor | null) ?? START[pick];
+    this.#confirmed = this.#cursor;
   }
 
   /** Before the first batch, in a transaction of its own. */
@@ -71,31 +75,46 @@ export class RowPicker {
     this.#endBlock = Number(blocks);
   }
 
-  /** Between batches: makes the next list of places when one is due. False when nothing is left. */
+  /** Whether there are places to pick. */
+  get hasNext(): boolean {
+    if (this.#cursor.phase === 'RANGES') return this.#cursor.block < this.#endBlock;
+    return (this.#listed?.after(this.#cursor.block, this.#cursor.line, 1).length ?? 0) > 0;
+  }
+
+  /** When all that was picked is confirmed: makes the next list of places. False when nothing is left. */
   async prepare(): Promise<boolean> {
-    if (this.#cursor.phase === 'RANGES') {
-      if (this.#cursor.block < this.#endBlock) return true;
-      if (!this.#lists) return false;
-      this.#cursor = START.INDEX;
+    if (this.hasNext) return true;
+    if (!this.#lists || this.#listed?.size === 0) return false;
+    if (this.#listed) {
+      if (this.#removed === 0 || this.#cursor.lists + 1 >= MAX_LISTS) throw this.#keptRows();
+      this.#begin({ ...START.INDEX, lists: this.#cursor.lists + 1 });
+    } else {
+      this.#begin(START.INDEX);
     }
-    this.#listed ??= await this.#list();
-    if (this.#listed.after(this.#cursor.block, this.#cursor.line, 1).length > 0) return true;
-    if (this.#listed.size === 0) return false;
-    if (this.#removed === 0 || this.#cursor.lists + 1 >= MAX_LISTS) throw this.#keptRows();
-    this.#removed = 0;
-    this.#cursor = { phase: 'LISTED', lists: this.#cursor.lists + 1, block: 0, line: 0 };
     this.#listed = await this.#list();
     return this.#listed.size > 0;
   }
 
-  /** The next places, after prepare. Repeats itself until confirm, so that a batch can be tried again. */
-  next(units: number): Picked {
-    return this.#cursor.phase === 'RANGES' ? this.#range(units) : this.#fromList(units);
+  /** The next places, when hasNext. */
+  pick(units: number): Picked {
+    const picked = this.#cursor.phase === 'RANGES' ? this.#range(units) : this.#fromList(units);
+    this.#cursor = picked.next;
+    return picked;
   }
 
   confirm(picked: Picked, rows: number): void {
-    this.#cursor = picked.next;
+    this.#confirmed = picked.next;
     if (picked.next.phase === 'LISTED') this.#removed += rows;
+  }
+
+  rewind(): void {
+    this.#cursor = this.#confirmed;
+  }
+
+  #begin(cursor: PickCursor): void {
+    this.#cursor = cursor;
+    this.#confirmed = cursor;
+    this.#removed = 0;
   }
 
   /** Rows that were to go and are still there: without this a loop over what is left would never end. */
@@ -136,7 +155,7 @@ export class RowPicker {
     const places =
       this.#listed?.after(this.#cursor.block, this.#cursor.line, Math.max(1, Math.floor(units))) ?? [];
     const last = places[places.length - 1];
-    if (!last) throw new TypeError('next() without a successful prepare()');
+    if (!last) throw new TypeError('pick() without hasNext');
     return {
       where: placesCondition(places),
       units: places.length,

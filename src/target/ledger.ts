@@ -19,6 +19,12 @@ CREATE TABLE IF NOT EXISTS declutter.run (
   backend_start timestamptz NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+CREATE TABLE IF NOT EXISTS declutter.lane (
+  run_id uuid NOT NULL REFERENCES declutter.run,
+  lane int NOT NULL,
+  fence bigint NOT NULL,
+  PRIMARY KEY (run_id, lane)
+);
 CREATE TABLE IF NOT EXISTS declutter.batch (
   run_id uuid NOT NULL REFERENCES declutter.run,
   number int NOT NULL,
@@ -141,6 +147,10 @@ async function raiseFence(
       ON CONFLICT (id) DO UPDATE SET fence = run.fence + 1, worker = excluded.worker,
               backend_pid = excluded.backend_pid, backend_start = excluded.backend_start
       RETURNING fence::pg_catalog.text AS fence`);
+    await session.execute(sql`
+      INSERT INTO declutter.lane (run_id, lane, fence)
+      SELECT ${runId}::pg_catalog.uuid, lane, ${integer(Number(fence))} FROM pg_catalog.generate_series(0, ${integer(LANES)}) AS lane
+      ON CONFLICT (run_id, lane) DO UPDATE SET fence = excluded.fence`);
     const [last] = await session.query<{ number: number; cursor: unknown; total: string }>(sql`
       SELECT number, cursor, total_rows::pg_catalog.text AS total FROM declutter.batch
        WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY number DESC LIMIT 1`);
@@ -159,16 +169,30 @@ export async function endOldBackend(session: Session, runId: string): Promise<vo
     SELECT pg_catalog.pg_terminate_backend(activity.pid)
       FROM declutter.run AS run
       JOIN pg_catalog.pg_stat_activity AS activity
-        ON activity.pid = run.backend_pid AND activity.backend_start = run.backend_start
+        ON (activity.pid = run.backend_pid AND activity.backend_start = run.backend_start)
+        OR pg_catalog.starts_with(activity.application_name, ${laneName(runId, '')})
      WHERE run.id = ${runId}::pg_catalog.uuid
        AND activity.pid <> pg_catalog.pg_backend_pid()
        AND pg_catalog.starts_with(activity.application_name, 'declutter/')`);
 }
 
-/** The row lock that every batch takes first, as text for a multi-statement message. */
-export const fenceCheck = (runId: string): string =>
+/** What a lane's session is called; a worker opens its lanes after it has the fence, so all others are its predecessor's. */
+export const laneName = (runId: string, lane: number | ''): string => `declutter/${runId}/lane${lane}`;
+
+/** Batches of one run that may be under way at once, each in a lane (and session) of its own. */
+export const LANES = 2;
+
+/** For what is no batch: the list of segments. */
+const CONTROL_LANE = 0;
+
+/**
+ * The row lock that every batch takes first, as text for a multi-statement message. Each lane has a row of its own: raising
+ * the fence changes them all, and so waits for every batch that is under way.
+ */
+export const fenceCheck = (runId: string, lane: number): string =>
   toText(
-    sql`SELECT fence::pg_catalog.text AS fence FROM declutter.run WHERE id = ${runId}::pg_catalog.uuid FOR UPDATE`,
+    sql`SELECT fence::pg_catalog.text AS fence FROM declutter.lane
+         WHERE run_id = ${runId}::pg_catalog.uuid AND lane = ${integer(lane)} FOR UPDATE`,
   );
 
 /** The ledger's entry for a batch, as text for a multi-statement message. */
@@ -221,7 +245,7 @@ export async function underFence<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   return session.transaction(async () => {
-    const [results] = await session.script(fenceCheck(runId));
+    const [results] = await session.script(fenceCheck(runId, CONTROL_LANE));
     if (results?.rows[0]?.['fence'] !== String(fence)) throw new Fenced();
     return work();
   });

@@ -1,4 +1,5 @@
 import type { OperationSpec } from '../../domain/plan.ts';
+import type { Session } from '../../target/session.ts';
 import { compileFilter } from '../../target/row-filter.ts';
 import { ident, join, type Sql, sql, toBoundStatement } from '../../target/sql.ts';
 import {
@@ -12,7 +13,8 @@ import {
 import { createHolder } from '../archive-table.ts';
 import { countLines } from '../count-lines.ts';
 import { deletable } from '../delete-rows.ts';
-import { type Picked, RowPicker } from '../pick-rows.ts';
+import { RowPicker } from '../pick-rows.ts';
+import { deletesOverlap, keepsNothing, pickedWork, type TreatRows } from '../picked-work.ts';
 import { rowHash } from '../row-hash.ts';
 import { compress } from '../zstd.ts';
 
@@ -31,27 +33,18 @@ export const archive = {
     await picker.open();
     if (spec.destination.kind === 'TABLE') await createHolder(context, spec.destination);
     const move = spec.destination.kind === 'FILES' ? moveToFile : moveToTable;
-    let picked: Picked;
-    return {
-      mode: 'BATCHES',
-      prepare: () => picker.prepare(),
-      treat: async (size) => {
-        picked = picker.next(size.units);
-        const where = await deletable(session, relation, picked.where, filter);
-        const moved = await move(context, sql`DELETE FROM ONLY ${table} WHERE ${where}`, size);
-        return { ...moved, units: picked.units, cursor: { ...picked.next } };
+    return pickedWork(
+      picker,
+      async (batchSession, places, size) => {
+        const where = await deletable(batchSession, relation, places, filter);
+        return move(context, batchSession, sql`DELETE FROM ONLY ${table} WHERE ${where}`, size);
       },
-      confirm: (rows) => picker.confirm(picked, rows),
-      finish: async () => undefined,
-    };
+      { overlaps: deletesOverlap(relation) },
+    );
   },
 } satisfies Operation<Archive>;
 
-interface Moved {
-  readonly rows: number;
-  readonly frame: Frame | null;
-  readonly storeMs: number;
-}
+type Moved = Awaited<ReturnType<TreatRows>>;
 
 const columnList = ({ relation }: Context): Sql =>
   join(
@@ -59,37 +52,45 @@ const columnList = ({ relation }: Context): Sql =>
     ', ',
   );
 
-async function moveToFile(context: Context, deletion: Sql, size: BatchSize): Promise<Moved> {
+async function moveToFile(
+  context: Context,
+  session: Session,
+  deletion: Sql,
+  size: BatchSize,
+): Promise<Moved> {
   const statement = toBoundStatement(sql`COPY (${deletion} RETURNING ${columnList(context)}) TO STDOUT`);
-  if (statement.settings !== '') await context.session.script(statement.settings);
-  const { bytes, rows } = await collect(context, statement, size);
-  if (rows === 0) return { rows, frame: null, storeMs: 0 };
-  const begun = performance.now();
-  const frame = await context.sink.append(await compress(bytes), rows);
-  return { rows, frame, storeMs: performance.now() - begun };
+  if (statement.settings !== '') await session.script(statement.settings);
+  const { bytes, rows } = await collect(session, statement, size);
+  if (rows === 0) return { rows, store: keepsNothing };
+  return { rows, store: async () => context.sink.append(session, await compress(bytes), rows) };
 }
 
-async function collect(context: Context, statement: ReturnType<typeof toBoundStatement>, size: BatchSize) {
+async function collect(session: Session, statement: ReturnType<typeof toBoundStatement>, size: BatchSize) {
   const chunks: Buffer[] = [];
   let length = 0;
   let rows = 0;
   try {
-    for await (const chunk of context.session.copyOut(statement) as AsyncIterable<Buffer>) {
+    for await (const chunk of session.copyOut(statement) as AsyncIterable<Buffer>) {
       length += chunk.length;
       rows += countLines(chunk);
       if (length <= size.maxBytes) chunks.push(chunk);
       else chunks.length = 0;
     }
   } catch (error) {
-    throw context.session.failure(error);
+    throw session.failure(error);
   }
   if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
   if (length > size.maxBytes) throw new BatchTooLarge('BYTES');
   return { bytes: Buffer.concat(chunks), rows };
 }
 
-async function moveToTable(context: Context, deletion: Sql, size: BatchSize): Promise<Moved> {
-  const { holder, session } = context;
+async function moveToTable(
+  context: Context,
+  session: Session,
+  deletion: Sql,
+  size: BatchSize,
+): Promise<Moved> {
+  const { holder } = context;
   if (!holder) throw new TypeError('An archive in a table needs a table');
   const columns = columnList(context);
   const { rows, hash } = await session.one<{ rows: string; hash: string }>(sql`
@@ -99,9 +100,6 @@ async function moveToTable(context: Context, deletion: Sql, size: BatchSize): Pr
     SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(hash), 0)::pg_catalog.text AS hash FROM kept`);
   if (Number(rows) > size.maxRows) throw new BatchTooLarge('ROWS');
-  return {
-    rows: Number(rows),
-    frame: { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash },
-    storeMs: 0,
-  };
+  const frame: Frame = { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash };
+  return { rows: Number(rows), store: () => Promise.resolve(frame) };
 }

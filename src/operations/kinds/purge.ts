@@ -3,7 +3,8 @@ import { ident, sql } from '../../target/sql.ts';
 import { compileFilter } from '../../target/row-filter.ts';
 import { BatchTooLarge, type BatchWork, type Operation, type OperationContext } from '../define-operation.ts';
 import { deletable } from '../delete-rows.ts';
-import { type Picked, RowPicker } from '../pick-rows.ts';
+import { RowPicker } from '../pick-rows.ts';
+import { deletesOverlap, keepsNothing, pickedWork } from '../picked-work.ts';
 
 type Purge = Extract<OperationSpec, { kind: 'PURGE' }>;
 
@@ -17,19 +18,15 @@ export const purge = {
     const filter = compileFilter(spec.filter, relation);
     const picker = new RowPicker(session, table, filter, spec.pick, context.cursor);
     await picker.open();
-    let picked: Picked;
-    return {
-      mode: 'BATCHES',
-      prepare: () => picker.prepare(),
-      treat: async (size) => {
-        picked = picker.next(size.units);
-        const where = await deletable(session, relation, picked.where, filter);
-        const rows = await session.execute(sql`DELETE FROM ONLY ${table} WHERE ${where}`);
+    return pickedWork(
+      picker,
+      async (batchSession, places, size) => {
+        const where = await deletable(batchSession, relation, places, filter);
+        const rows = await batchSession.execute(sql`DELETE FROM ONLY ${table} WHERE ${where}`);
         if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
-        return { units: picked.units, rows, cursor: { ...picked.next }, frame: null, storeMs: 0 };
+        return { rows, store: keepsNothing };
       },
-      confirm: (rows) => picker.confirm(picked, rows),
-      finish: async () => undefined,
-    };
+      { overlaps: deletesOverlap(relation) },
+    );
   },
 } satisfies Operation<Purge>;

@@ -8,10 +8,14 @@ import {
   type BatchWork,
   type Operation,
   type OperationContext,
+  type Piece,
   type SourceArchive,
   Stop,
+  type StoredFrame,
+  type Treated,
 } from '../define-operation.ts';
-import { type Picked, RowPicker } from '../pick-rows.ts';
+import { RowPicker } from '../pick-rows.ts';
+import { keepsNothing, pickedWork } from '../picked-work.ts';
 
 type Restore = Extract<OperationSpec, { kind: 'RESTORE' }>;
 type Context = OperationContext<Restore>;
@@ -56,21 +60,40 @@ async function fromFrames(context: Context, source: SourceArchive, target: Relat
       sql`CREATE TEMPORARY TABLE IF NOT EXISTS declutter_stage (${columnDefinitions(columns)}) ON COMMIT DELETE ROWS`,
     ),
   );
-  let done = (context.cursor as number | null) ?? 0;
-  let next = done;
+  let picked = (context.cursor as number | null) ?? 0;
+  let confirmed = picked;
+  const ends = new Map<Piece, number>();
   return {
     mode: 'BATCHES',
-    prepare: () => Promise.resolve(done < source.frames.length),
-    treat: async (size) => {
-      next = upTo(source, done, size.units);
-      for (const frame of source.frames.slice(done, next)) await copyIn(context, await frame.read());
-      const rows = await session.execute(insert);
-      const units = source.frames.slice(done, next).reduce((sum, frame) => sum + frame.rows, 0);
-      return { units, rows, cursor: next, frame: null, storeMs: 0 };
+    overlaps: false, // the stage belongs to this one session
+    get hasNext() {
+      return picked < source.frames.length;
     },
-    confirm: () => (done = next),
+    prepare: () => Promise.resolve(false),
+    pick: (size) => {
+      const frames = source.frames.slice(picked, upTo(source, picked, size.units));
+      const end = picked + frames.length;
+      const piece: Piece = { treat: () => putBack(context, insert, frames, end) };
+      ends.set(piece, end);
+      picked = end;
+      return piece;
+    },
+    confirm: (piece) => (confirmed = ends.get(piece) as number),
+    rewind: () => (picked = confirmed),
     finish: () => moveSequences(context, target),
   };
+}
+
+async function putBack(
+  context: Context,
+  insert: Sql,
+  frames: readonly StoredFrame[],
+  end: number,
+): Promise<Treated> {
+  for (const frame of frames) await copyIn(context, await frame.read());
+  const rows = await context.session.execute(insert);
+  const units = frames.reduce((sum, frame) => sum + frame.rows, 0);
+  return { units, rows, cursor: end, store: keepsNothing };
 }
 
 /** As many whole frames as hold the wanted rows; one at least. */
@@ -104,20 +127,16 @@ async function fromTable(context: Context, source: SourceArchive, target: Relati
   const holder = ident(schema, name);
   const picker = new RowPicker(session, holder, sql`true`, 'HEAP_RANGES', context.cursor, { lists: false });
   await picker.open();
-  let picked: Picked;
-  return {
-    mode: 'BATCHES',
-    prepare: () => picker.prepare(),
-    treat: async (size) => {
-      picked = picker.next(size.units);
-      const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${picked.where})`;
-      const rows = await session.execute(insertion(context, source, target, from));
+  return pickedWork(
+    picker,
+    async (batchSession, places, size) => {
+      const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${places})`;
+      const rows = await batchSession.execute(insertion(context, source, target, from));
       if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
-      return { units: picked.units, rows, cursor: { ...picked.next }, frame: null, storeMs: 0 };
+      return { rows, store: keepsNothing };
     },
-    confirm: (rows) => picker.confirm(picked, rows),
-    finish: () => moveSequences(context, target),
-  };
+    { overlaps: false, finish: () => moveSequences(context, target) },
+  );
 }
 
 /** Columns are matched by name; generated ones make themselves, and identities keep their old values. */

@@ -29,7 +29,7 @@ describe('blocked sessions', () => {
   const objection = (maxBlockedSessions: number) =>
     blockedSessions.objection({
       monitor,
-      workerPid: worker.backend.pid,
+      workerPids: [worker.backend.pid],
       throttle: { ...DEFAULT_THROTTLE, maxBlockedSessions },
     });
 

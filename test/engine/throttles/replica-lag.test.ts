@@ -30,7 +30,7 @@ describe('replica lag', () => {
   });
 
   const objection = (monitor: Session, maxReplicaLagMs: number) =>
-    replicaLag.objection({ monitor, workerPid: 0, throttle: { ...DEFAULT_THROTTLE, maxReplicaLagMs } });
+    replicaLag.objection({ monitor, workerPids: [0], throttle: { ...DEFAULT_THROTTLE, maxReplicaLagMs } });
 
   it('does not object where there is no standby', async () => {
     expect(await objection(await database.session(), 0)).toBeNull();
