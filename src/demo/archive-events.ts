@@ -92,6 +92,7 @@ export async function restoreSample(stage: Stage, { archiveId, sample }: Archive
           { column: 'occurred_at', op: 'LT', value: sample.to },
         ],
       },
+      throttle: IN_A_HURRY,
       reason: 'Somebody asks what happened in that month.',
     },
   });

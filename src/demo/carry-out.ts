@@ -6,7 +6,6 @@ import {
   type PlanReportFragment,
   StartRunDocument,
   type ThrottleInput,
-  UpdateThrottleDocument,
 } from '../cli/client/generated/api.ts';
 import { runProgress } from '../cli/client/progress.ts';
 import { runSummary, watchRun } from '../cli/client/watch-command.ts';
@@ -47,9 +46,6 @@ export async function carryOut(stage: Stage, plan: Plan): Promise<RunReport> {
   const { operator } = stage.as;
   const started = performance.now();
   const run = await startRun(operator, plan);
-  // The plan of a restore takes no throttle; a run takes one at any time.
-  if (plan.kind === 'RESTORE')
-    await operator.request(UpdateThrottleDocument, { runId: run.id, throttle: IN_A_HURRY });
   const sequences: number[] = [];
   const ended = await watchRun(operator, run.id, null, {
     progress: runProgress(process.stdout),

@@ -90,6 +90,7 @@ export interface PlanRestoreInput {
   where?: Maybe<RowFilterInput>;
   into: RestoreInto;
   onConflict: RestoreConflict;
+  throttle?: Maybe<ThrottleInput>;
   reason?: Maybe<string>;
 }
 

@@ -206,6 +206,9 @@ export class PlanRestoreInput implements inputs.PlanRestoreInput {
   })
   onConflict!: RestoreConflict;
 
+  @Field(() => ThrottleInput, { nullable: true, description: 'How the run makes room for everybody else.' })
+  throttle?: ThrottleInput | null;
+
   @Field(() => String, {
     nullable: true,
     description: 'Why, for those who approve and those who come later.',

@@ -3,11 +3,12 @@ import type { Connect } from '../databases/connect.ts';
 import type { RowFilter } from '../domain/filter.ts';
 import { type OperationSpec, type PlanSpec, ROW_TOLERANCE, ROW_TOLERANCE_FLOOR } from '../domain/plan.ts';
 import { DeclutterError } from '../errors.ts';
+import { findArchiveById } from '../store/archives.ts';
 import { holdsOn } from '../store/holds.ts';
 import type { Store } from '../store/open-store.ts';
 import { markPlan, type PlanView } from '../store/plans.ts';
 import { readCapabilities } from '../target/capabilities.ts';
-import { readRelationByOid, type Relation } from '../target/catalog.ts';
+import { readRelation, readRelationByOid, type Relation } from '../target/catalog.ts';
 import { describeSchema, readFingerprint, schemaChanges } from '../target/fingerprint.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { compileFilter } from '../target/row-filter.ts';
@@ -15,6 +16,7 @@ import { READ_SETTINGS, type Session } from '../target/session.ts';
 import { ident, sql } from '../target/sql.ts';
 import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
+import { checkArchive } from './check-archive.ts';
 import { DEFAULT_BUDGET_MS, nameOf } from './plan-context.ts';
 
 export interface CheckDeps {
@@ -58,6 +60,7 @@ async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promi
     (await schemaChange(session, plan)) ??
     (await holdChange(deps, plan)) ??
     (await destinationChange(deps, session, spec)) ??
+    (await archiveChange(deps, session, spec)) ??
     (await countChange(deps, session, spec))
   );
 }
@@ -115,6 +118,24 @@ async function destinationChange(
     source,
   );
   return problem === undefined ? null : `the archive's destination is not as it was: ${problem.message}`;
+}
+
+/** A plan of a restore is for the archive as it was, and for rows that are not back yet. */
+async function archiveChange(
+  { store }: CheckDeps,
+  session: Session,
+  { operation, rows }: PlanSpec,
+): Promise<string | null> {
+  if (operation.kind !== 'RESTORE') return null;
+  const { schema, table } = operation;
+  const source = await session.transaction(() => readRelation(session, schema, table));
+  const [problem] = (await checkArchive(store, operation, source)).blockers;
+  if (problem !== undefined) return problem.message.replace(/\.$/, '');
+  const archive = await findArchiveById(store, operation.archiveId);
+  if (archive === null) return 'the archive is gone';
+  return operation.where === null && archive.rows !== rows
+    ? `the archive holds ${archive.rows} rows now, and ${rows} when it was made`
+    : null;
 }
 
 /** Within the budget; what cannot be counted in time the run asserts batch by batch. */

@@ -2,9 +2,11 @@ import type { PlanImpact } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Look } from './plan-deletion.ts';
 
-/** Rows a second of work without rest, and bytes a second; measured on two cores (docs/benchmarks.md). */
-const RATES = { PURGE: 500_000, FILES: 350_000, TABLE: 400_000, LISTED: 150_000, RESTORE: 200_000 };
+/** Rows a second of work without rest, ledger and fences included, and bytes a second; measured on two cores. */
+const RATES = { PURGE: 250_000, FILES: 75_000, TABLE: 60_000, LISTED: 150_000, RESTORE: 60_000 };
 const BYTES_PER_SECOND = 100_000_000;
+/** Until a worker has taken the run and opened the table, and to end it; no rest in these. */
+const AROUND_SECONDS = 2;
 const INDEX_BYTES_PER_SECOND = 60_000_000;
 const WAL_BYTES_PER_ROW = 59;
 const BLOCK_BYTES = 8_192;
@@ -13,7 +15,10 @@ const COMPRESSED = 0.25;
 
 export function deletionForecast({ relation, measured, destination, chosen, throttle }: Look): PlanImpact {
   const { rows, rowsAreExact, share, bytes } = measured;
-  const rate = chosen.pick === 'INDEX' ? RATES.LISTED : RATES[destination?.kind ?? 'PURGE'];
+  const rate = Math.min(
+    RATES[destination?.kind ?? 'PURGE'],
+    chosen.pick === 'INDEX' ? RATES.LISTED : Infinity,
+  );
   const readBytes = chosen.pick === 'INDEX' ? bytes : relation.heapBytes;
   const seconds = rows / rate + (readBytes + (destination === null ? 0 : bytes)) / BYTES_PER_SECOND;
   // The first change of a block after a checkpoint writes the whole block.
@@ -24,7 +29,7 @@ export function deletionForecast({ relation, measured, destination, chosen, thro
     rowsAreExact,
     share,
     bytes,
-    estimatedSeconds: Math.ceil(seconds / throttle.dutyCycle),
+    estimatedSeconds: secondsAt(throttle.dutyCycle, seconds),
     walBytes: Math.round(rows * WAL_BYTES_PER_ROW + blocks * BLOCK_BYTES + copies),
     diskNeededBytes:
       destination === null ? 0 : Math.round(destination.kind === 'FILES' ? bytes * COMPRESSED : bytes),
@@ -63,9 +68,11 @@ export const restoreForecast = (
   rowsAreExact,
   share,
   bytes,
-  estimatedSeconds: Math.ceil((rows / RATES.RESTORE + bytes / BYTES_PER_SECOND) / dutyCycle),
+  estimatedSeconds: secondsAt(dutyCycle, rows / RATES.RESTORE + bytes / BYTES_PER_SECOND),
   walBytes: Math.round(bytes + rows * WAL_BYTES_PER_ROW),
   diskNeededBytes: bytes,
 });
+
+const secondsAt = (dutyCycle: number, work: number): number => Math.ceil(work / dutyCycle) + AROUND_SECONDS;
 
 const NO_ROWS = { rows: 0, rowsAreExact: true, share: 0 } as const;

@@ -54,5 +54,6 @@ export interface PlanRestoreInput {
   where?: Maybe<RowFilterInput>;
   into: RestoreInto;
   onConflict: RestoreConflict;
+  throttle?: Maybe<ThrottleInput>;
   reason?: Maybe<string>;
 }

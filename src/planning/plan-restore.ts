@@ -1,12 +1,13 @@
 import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
 import type { PlanNotice } from '../domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../domain/run.ts';
+import { throttleFrom } from '../domain/throttle.ts';
 import { badInput, notFound } from '../errors.ts';
 import { type ArchiveView, findArchiveById, findArchiveByRun } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
 import { ident, sql } from '../target/sql.ts';
+import { checkArchive } from './check-archive.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
 import { restoreForecast } from './forecast.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
@@ -36,30 +37,33 @@ export async function planRestore(
 ): Promise<Draft> {
   const look = await lookAt(context, archive, input);
   const { target, source, shape, where, rows, checked } = look;
+  const throttle = throttleFrom(input.throttle);
+  const operation = {
+    kind: 'RESTORE' as const,
+    archiveId: archive.id,
+    sourceRunId: archive.runId,
+    where,
+    into: input.into,
+    onConflict: input.onConflict,
+    schema: target.schema,
+    table: target.name,
+  };
+  const history = await checkArchive(context.deps.store, operation, source);
   const share = archive.rows === 0 ? 0 : rows.count / archive.rows;
   const bytes = Math.round(plainBytes(archive) * share);
   return {
-    operation: {
-      kind: 'RESTORE',
-      archiveId: archive.id,
-      sourceRunId: archive.runId,
-      where,
-      into: input.into,
-      onConflict: input.onConflict,
-      schema: target.schema,
-      table: target.name,
-    },
+    operation,
     relations: source === null ? [] : [source],
     subject: target,
     limits: NO_LIMITS,
-    throttle: DEFAULT_THROTTLE,
+    throttle,
     holds: [],
     cutoff: look.cutoff,
-    impact: restoreForecast(rows.count, rows.exact, share, bytes, DEFAULT_THROTTLE.dutyCycle),
+    impact: restoreForecast(rows.count, rows.exact, share, bytes, throttle.dutyCycle),
     effects: source === null ? [] : triggerEffects(source, 'INSERT', rows.count, 1),
-    locks: [{ relation: nameOf(target), mode: 'ROW EXCLUSIVE', longestMs: DEFAULT_THROTTLE.batchMs }],
-    blockers: checked.blockers,
-    warnings: [...checked.warnings, ...rowWarnings(archive, rows.exact)],
+    locks: [{ relation: nameOf(target), mode: 'ROW EXCLUSIVE', longestMs: throttle.batchMs }],
+    blockers: [...history.blockers, ...checked.blockers],
+    warnings: [...history.warnings, ...checked.warnings, ...rowWarnings(archive, rows.exact)],
     steps: [LEDGER_STEP, ...restoreSteps(archive, target, shape, where, input)],
     sample: [],
   };

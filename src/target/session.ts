@@ -268,7 +268,7 @@ function refuseWeakPasswordChallenges(client: pg.Client): void {
     connection.prependListener(challenge, () =>
       connection.stream.destroy(
         Object.assign(new Error('The server asked for the password in a weak form.'), {
-          code: 'WEAK_LOG_IN',
+          code: 'weak log-in',
         }),
       ),
     );

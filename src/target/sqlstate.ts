@@ -133,7 +133,7 @@ const UNTRUSTED =
 const TLS: Readonly<Record<string, string>> = {
   NO_TLS:
     'The server speaks no TLS. Switch it on there (ssl = on); only on a network that you trust register it with tls: DISABLE.',
-  WEAK_LOG_IN:
+  'weak log-in':
     'The server asked for the password in a weak form (not SCRAM), and did not get it. Set password_encryption = scram-sha-256 there, and the password anew.',
   SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
   DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,

@@ -13,7 +13,8 @@ beforeAll(async () => {
       CREATE INDEX t_during_idx_ccnew ON t (kind); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_during_idx_ccnew'::regclass;
       CREATE MATERIALIZED VIEW m AS SELECT * FROM t; CREATE UNIQUE INDEX m_id ON m (id); CREATE VIEW v AS SELECT * FROM t; CREATE TABLE bare (id int);
       CREATE TABLE dead (id int) WITH (autovacuum_enabled = false); INSERT INTO dead SELECT generate_series(1, 5000); DELETE FROM dead WHERE id > 2000;
-      CREATE TABLE fresh (id int) WITH (autovacuum_enabled = false); INSERT INTO fresh SELECT generate_series(1, 5000);`,
+      CREATE TABLE fresh (id int) WITH (autovacuum_enabled = false); INSERT INTO fresh SELECT generate_series(1, 5000);
+      SELECT pg_stat_force_next_flush();`,
   });
   await planning.target.run('ANALYZE t; ANALYZE bare; ANALYZE dead; SELECT pg_stat_force_next_flush()');
   await planning.target.run('SELECT 1');
@@ -132,6 +133,20 @@ describe('the plan of a restore', () => {
   const restore = (input: Partial<PlanRestoreInput>) =>
     planning.plans.restore({ into: 'SOURCE', onConflict: 'REFUSE', ...input }, OPERATOR);
 
+  /** Its run, as if it had done a batch. */
+  const ran = ({ id: planId }: PlanView, state: 'SUCCEEDED' | 'CANCELLED') =>
+    planning.store.prisma.run.create({
+      data: {
+        planId,
+        databaseId: planning.databaseId,
+        state,
+        batches: 1,
+        endedAt: new Date(),
+        startedBy: 'x',
+        throttle: {},
+      },
+    });
+
   it('goes back to the table that the rows came from, by column names', async () => {
     await planning.target
       .run(`CREATE TABLE notes (id int PRIMARY KEY, added int, note varchar(9), upper text GENERATED ALWAYS AS (upper(note)) STORED);
@@ -203,6 +218,78 @@ describe('the plan of a restore', () => {
     expect((await restore({ archiveId: (await makeArchive('huge', { rows: 10_000_001 })).id })).state).toBe(
       'NEEDS_APPROVAL',
     );
+  });
+
+  it('waits until the run that makes the archive has ended', async () => {
+    await planning.target.run('CREATE TABLE growing (id int PRIMARY KEY, note text)');
+    const { prisma } = planning.store;
+    const archive = await makeArchive('growing');
+    const inState = async (state: 'RUNNING' | 'PAUSED' | 'INTERRUPTED' | 'CANCELLED') => {
+      await prisma.run.update({ where: { id: archive.runId }, data: { state } });
+      return restore({ archiveId: archive.id });
+    };
+    for (const state of ['RUNNING', 'PAUSED', 'INTERRUPTED'] as const) {
+      const blocked = await inState(state);
+      expect([blocked.state, codes(blocked)]).toEqual(['BLOCKED', ['ARCHIVE_UNFINISHED']]);
+      expect(blocked.forecast.blockers[0]!.hint).toContain(archive.runId);
+    }
+    const free = await inState('CANCELLED');
+    expect(free.state).toBe('READY');
+    await prisma.run.update({ where: { id: archive.runId }, data: { state: 'QUEUED' } });
+    await expect(planning.checkFresh(free)).rejects.toThrow(
+      /stale: The run that makes this archive is QUEUED/,
+    );
+    expect(codes(await restore({ archiveId: archive.id, into: 'SIDE_TABLE' }))).toEqual([
+      'ARCHIVE_UNFINISHED',
+    ]);
+  });
+
+  it('is stale when the archive has grown since', async () => {
+    await planning.target.run('CREATE TABLE grown (id int PRIMARY KEY, note text)');
+    const archive = await makeArchive('grown');
+    const plan = await restore({ archiveId: archive.id });
+    await planning.store.prisma.archive.update({ where: { id: archive.id }, data: { rows: 11 } });
+    await expect(planning.checkFresh(plan)).rejects.toThrow(/the archive holds 11 rows now, and 10/);
+  });
+
+  it('does not bring the same rows back twice, unless those that are there are left out', async () => {
+    await planning.target.run(
+      'CREATE TABLE keyed (id int PRIMARY KEY, note text); CREATE TABLE keyless (id int, note text); CREATE INDEX ON keyless (id)',
+    );
+    const [keyed, keyless] = [await makeArchive('keyed'), await makeArchive('keyless')];
+    const [first, early, part] = [
+      await restore({ archiveId: keyed.id }),
+      await restore({ archiveId: keyed.id }),
+      await restore({ archiveId: keyless.id, where: { column: 'id', op: 'LT', value: '5' } }),
+    ];
+    const side = await restore({ archiveId: keyed.id, into: 'SIDE_TABLE' });
+    await ran(side, 'SUCCEEDED');
+    expect(codes(await restore({ archiveId: keyed.id }))).toEqual([]);
+    await planning.checkFresh(early);
+    await ran(first, 'SUCCEEDED');
+    await ran(part, 'CANCELLED');
+    const again = await restore({ archiveId: keyed.id });
+    expect([again.state, codes(again)]).toEqual(['BLOCKED', ['ALREADY_RESTORED']]);
+    await expect(planning.checkFresh(early)).rejects.toThrow(/went back into the table already/);
+    expect(codes(await restore({ archiveId: keyed.id, onConflict: 'SKIP' }))).toEqual([]);
+    expect(codes(await restore({ archiveId: keyless.id, onConflict: 'SKIP' }))).toEqual(['ALREADY_RESTORED']);
+    const other = await restore({ archiveId: keyless.id, where: { column: 'id', op: 'GE', value: '5' } });
+    expect([codes(other), warnings(other)]).toEqual([[], ['RESTORED_IN_PART', 'ROWS_ESTIMATED']]);
+    const same = await restore({ archiveId: keyless.id, where: { column: 'id', op: 'LT', value: '5' } });
+    expect(codes(same)).toEqual(['ALREADY_RESTORED']);
+  });
+
+  it('takes a throttle, and counts its rests into the time that it takes', async () => {
+    await planning.target.run('CREATE TABLE slow (id int PRIMARY KEY, note text)');
+    const archive = await makeArchive('slow', { rows: 1_200_000 });
+    const plan = (throttle?: object) =>
+      restore({ archiveId: archive.id, ...(throttle === undefined ? {} : { throttle }) });
+    const [quick, slow] = [await plan({ dutyCycle: 1, batchMs: 40 }), await plan()];
+    expect(quick.spec.throttle).toMatchObject({ dutyCycle: 1, batchMs: 40 });
+    expect(quick.forecast.locks[0]!.longestMs).toBe(40);
+    expect(slow.spec.throttle.dutyCycle).toBe(0.2);
+    expect([quick, slow].map(({ forecast }) => forecast.impact.estimatedSeconds)).toEqual([23, 103]);
+    await expect(plan({ dutyCycle: 0 })).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
   });
 
   it.each([{}, { archiveId: 'x', runId: 'y' }])('is for one archive: %j', async (input) => {
