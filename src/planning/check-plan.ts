@@ -8,7 +8,7 @@ import { holdsOn } from '../store/holds.ts';
 import type { Store } from '../store/open-store.ts';
 import { markPlan, type PlanView } from '../store/plans.ts';
 import { readCapabilities } from '../target/capabilities.ts';
-import { readRelation, readRelationByOid, type Relation } from '../target/catalog.ts';
+import { readRelation, readRelationByOid } from '../target/catalog.ts';
 import { describeSchema, readFingerprint, schemaChanges } from '../target/fingerprint.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { compileFilter } from '../target/row-filter.ts';
@@ -17,6 +17,7 @@ import { ident, sql } from '../target/sql.ts';
 import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
 import { checkArchive } from './check-archive.ts';
+import { holdInTheWay } from './holds.ts';
 import { DEFAULT_BUDGET_MS, nameOf } from './plan-context.ts';
 
 export interface CheckDeps {
@@ -56,12 +57,13 @@ async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promi
   const { spec } = plan;
   if (!sameIdentity(await readIdentity(session), spec.identity))
     return 'another database answers at this address';
+  const budget = new Budget(deps.clock, deps.budgetMs ?? DEFAULT_BUDGET_MS);
   return (
     (await schemaChange(session, plan)) ??
-    (await holdChange(deps, plan)) ??
+    (await holdChange(deps, session, budget, plan)) ??
     (await destinationChange(deps, session, spec)) ??
     (await archiveChange(deps, session, spec)) ??
-    (await countChange(deps, session, spec))
+    (await countChange(session, budget, spec))
   );
 }
 
@@ -92,14 +94,25 @@ async function indexChange(session: Session, operation: OperationSpec): Promise<
   return null;
 }
 
-async function holdChange({ store }: CheckDeps, { databaseId, spec }: Plan): Promise<string | null> {
-  if (filterOf(spec.operation) === null) return null;
-  const placed = (await holdsOn(store, databaseId, spec.relations)).find(
-    ({ id }) => !spec.holds.includes(id),
-  );
-  return placed === undefined
+async function holdChange(
+  { store }: CheckDeps,
+  session: Session,
+  budget: Budget,
+  { databaseId, spec }: Plan,
+): Promise<string | null> {
+  const filter = filterOf(spec.operation);
+  const subject = spec.relations[0];
+  if (filter === null || subject === undefined) return null;
+  const holds = await holdsOn(store, databaseId, spec.relations);
+  const placed = holds.find(({ id }) => !spec.holds.includes(id));
+  if (placed !== undefined) return `a hold was placed on ${placed.schema}.${placed.table} (${placed.reason})`;
+  if (holds.length === 0) return null;
+  const relation = await session.transaction(() => readRelationByOid(session, subject.oid));
+  if (relation === null) return `the table ${nameOf(subject)} was dropped`;
+  const reached = await holdInTheWay({ session, budget }, relation, filter, holds);
+  return reached === null
     ? null
-    : `a hold was placed on ${placed.schema}.${placed.table} (${placed.reason})`;
+    : `chosen rows of ${nameOf(subject)} have come under a hold (${reached.reason})`;
 }
 
 async function destinationChange(
@@ -139,29 +152,20 @@ async function archiveChange(
 }
 
 /** Within the budget; what cannot be counted in time the run asserts batch by batch. */
-async function countChange(deps: CheckDeps, session: Session, spec: PlanSpec): Promise<string | null> {
+async function countChange(session: Session, budget: Budget, spec: PlanSpec): Promise<string | null> {
   const filter = filterOf(spec.operation);
   const subject = spec.relations[0];
   if (filter === null || subject === undefined || !spec.rowsAreExact) return null;
   const relation = await session.transaction(() => readRelationByOid(session, subject.oid));
   if (relation === null) return `the table ${nameOf(subject)} was dropped`;
-  const now = await countNow(deps, session, relation, filter);
-  const tolerance = Math.max(spec.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR);
-  if (now === null || Math.abs(now - spec.rows) <= tolerance) return null;
-  return `${now} rows match now, and ${spec.rows} did when it was made`;
-}
-
-function countNow(
-  { clock, budgetMs }: CheckDeps,
-  session: Session,
-  relation: Relation,
-  filter: RowFilter,
-): Promise<number | null> {
   const table = ident(relation.schema, relation.name);
-  return new Budget(clock, budgetMs ?? DEFAULT_BUDGET_MS).count(
+  const now = await budget.count(
     session,
     sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${table} WHERE ${compileFilter(filter, relation)}`,
   );
+  const tolerance = Math.max(spec.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR);
+  if (now === null || Math.abs(now - spec.rows) <= tolerance) return null;
+  return `${now} rows match now, and ${spec.rows} did when it was made`;
 }
 
 const filterOf = (operation: OperationSpec): RowFilter | null =>

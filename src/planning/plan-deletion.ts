@@ -1,4 +1,4 @@
-import { canonicalFilter } from '../domain/filter.ts';
+import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
 import { limitsFrom } from '../domain/limits.ts';
 import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
@@ -14,7 +14,7 @@ import { checkPublications, checkSubject, refuseRelation } from './check-subject
 import { type ChosenPick, choosePick } from './choose-pick.ts';
 import { deletionSteps, deletionLocks } from './deletion-steps.ts';
 import { deletionForecast } from './forecast.ts';
-import { heldRows } from './holds.ts';
+import { type HeldRows, heldRows } from './holds.ts';
 import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
 import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
@@ -33,8 +33,8 @@ export async function planDeletion(
   await checkFilterValues(context.session, filter, relation);
   const throttle = throttleFrom(input.throttle);
   const shared = { relations: [relation], subject: relation, throttle, cutoff };
-  const operation = (pick: Pick): OperationSpec => {
-    const rows = { filter, dependents: input.dependents, pick };
+  const operation = (pick: Pick, chosenRows: RowFilter): OperationSpec => {
+    const rows = { filter: chosenRows, dependents: input.dependents, pick };
     return destination === null ? { kind: 'PURGE', ...rows } : { kind: 'ARCHIVE', ...rows, destination };
   };
   const unsafe = await refuseSubject(context, relation);
@@ -44,15 +44,16 @@ export async function planDeletion(
       : await checkAccess(context, relation, destination, input.dependents);
   if (!access.mayCount || access.reached === null) {
     const limits = limitsFrom(input.limits, 0);
-    return { ...shared, ...nothing(access.blockers), operation: operation('HEAP_RANGES'), limits };
+    return { ...shared, ...nothing(access.blockers), operation: operation('HEAP_RANGES', filter), limits };
   }
-  const condition = compileFilter(filter, relation);
+  const held = await heldRows(context, relation, filter);
+  const condition = compileFilter(held.filter, relation);
   const measured = await measureRows(context, relation, condition);
   const limits = limitsFrom(input.limits, measured.tableRows);
   const chosen = await choosePick(context, relation, condition, measured);
-  const look: Look = { context, relation, measured, limits, throttle, destination, chosen, condition };
+  const look: Look = { context, relation, held, measured, limits, throttle, destination, chosen, condition };
   const effects = await readEffects(context, access.reached, {
-    filter: (alias) => compileFilter(filter, relation, alias),
+    filter: (alias) => compileFilter(held.filter, relation, alias),
     dependents: input.dependents,
     mayRead: access.mayRead,
     rows: measured.rows,
@@ -61,31 +62,35 @@ export async function planDeletion(
   return {
     ...shared,
     ...(await drawUp(look, effects, access.blockers)),
-    operation: operation(chosen.pick),
+    operation: operation(chosen.pick, held.filter),
     limits,
   };
 }
 
 /** Everything that is told of the plan, and what stands in its way. */
 async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
-  const { context, relation, measured, limits, destination, condition } = look;
-  const holds = await heldRows(context, relation, condition);
+  const { context, relation, held, measured, limits, destination } = look;
   const publications = await checkPublications(context, relation);
   const stores = { ...context, fileStores: context.deps.fileStores };
   return {
-    holds: holds.ids,
+    holds: held.ids,
     impact: deletionForecast(look),
     effects: effects.effects,
     locks: deletionLocks(look),
     blockers: [
       ...rights,
       ...effects.blockers,
-      ...holds.blockers,
+      ...held.blockers,
       ...publications.blockers,
       ...limitBlockers(measured, limits),
       ...(destination === null ? [] : await examineDestination(stores, destination, relation)),
     ],
-    warnings: [...effects.warnings, ...publications.warnings, ...warningsOf(relation, measured)],
+    warnings: [
+      ...effects.warnings,
+      ...held.warnings,
+      ...publications.warnings,
+      ...warningsOf(relation, measured),
+    ],
     steps: deletionSteps(look),
     sample: measured.sample,
   };
@@ -94,6 +99,7 @@ async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[
 export interface Look {
   readonly context: PlanContext;
   readonly relation: Relation;
+  readonly held: HeldRows;
   readonly measured: MeasuredRows;
   readonly limits: Limits;
   readonly throttle: Throttle;
