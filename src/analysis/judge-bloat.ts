@@ -141,4 +141,5 @@ const vacuumAdvice = (causes: readonly Cause[]) =>
 const HOLDING = new Set(['OLD_SNAPSHOT', 'PREPARED_TRANSACTION', 'REPLICATION_SLOT', 'STANDBY_FEEDBACK']);
 
 const rewriteAdvice = (bytes: number, ratio: number) =>
-  `New rows will use the free space. Only if the table will not grow again by that much, a rewrite (planReorganization) would give back about ${bytesInWords(bytes)}, ${percent(ratio)} of it.`;
+  `New rows will use the free space. Only if the table will not grow again by that much, a rewrite would give back about ${bytesInWords(bytes)}, ${percent(ratio)} of it. ` +
+  'No plan does that yet: VACUUM FULL by hand locks everybody out meanwhile, the extension pg_repack does not.';

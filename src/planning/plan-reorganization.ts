@@ -27,7 +27,9 @@ export async function planReorganization(
 ): Promise<Draft> {
   if (input.index != null && input.method !== 'CLUSTER') throw badInput('index is for CLUSTER only.');
   const relation = await requireRelation(context, input.schema, input.table);
-  const unsafe = refuseRelation(relation);
+  const unsafe = refuseRelation(relation).filter(
+    ({ code }) => code === 'UNSAFE_TABLE' || relation.kind !== 'MATERIALIZED_VIEW',
+  );
   const rights =
     unsafe.length > 0 ? [] : (await checkSubject(context, relation, ['MAINTAIN'])).filter(mattersHere);
   const { method, blockers, warnings } = choose(input.method, await readStatistics(context, relation));

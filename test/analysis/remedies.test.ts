@@ -10,12 +10,12 @@ const table = { database: 'shop', schema: 'public', table: 'event' };
 /** As the kinds make them. */
 const REMEDIES = [
   planRemedy('Reorganization', 'VACUUM', { ...table, method: 'VACUUM' }),
-  planRemedy('Reorganization', 'rewrite', { ...table, method: 'AUTO' }),
   planRemedy('Reindex', 'rebuild', { ...table, indexes: ['event_pkey'] }),
   planRemedy('Archive', 'archive', {
     ...table,
     where: { column: 'occurred_at', op: 'OLDER_THAN', age: 'P365D' },
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+    limits: { maxShare: 0.98 },
   }),
 ];
 

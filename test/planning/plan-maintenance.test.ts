@@ -95,6 +95,7 @@ describe('the plan of a reorganization', () => {
     expect(codes(await reorganize('t', 'VACUUM'))).toEqual([]);
     expect(codes(await reorganize('t', 'VACUUM_FULL'))).toEqual(['METHOD_UNAVAILABLE']);
     expect(codes(await reorganize('v', 'ANALYZE'))).toEqual(['NOT_A_TABLE']);
+    expect(codes(await reorganize('m', 'VACUUM'))).toEqual([]);
   });
 });
 

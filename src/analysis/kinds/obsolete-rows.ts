@@ -1,4 +1,5 @@
-import type { FoundFault } from '../../domain/finding.ts';
+import type { FoundFault, Remedy } from '../../domain/finding.ts';
+import { DEFAULT_MAX_SHARE } from '../../domain/limits.ts';
 import { type AgedColumn, ageColumn } from '../age-column.ts';
 import { AGES, type AgeDays, readTails, type Tail } from '../age-tail.ts';
 import {
@@ -76,18 +77,28 @@ function faultOf(
       liveRows: table.liveRows,
       indexed: column.indexed,
     },
-    remedy: planRemedy(
-      'Archive',
-      `Plan to archive rows older than ${AGE_IN_WORDS[age]} to files, from where they can be restored.`,
-      {
-        database: context.databaseName,
-        schema: table.schema,
-        table: table.name,
-        where: { column: column.name, op: 'OLDER_THAN', age: `P${age}D` },
-        destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
-      },
-    ),
+    remedy: remedyOf(table, column, tail.older[age], context.databaseName),
   };
+}
+
+/** Shares are estimates: a plan that finds a few rows more must not be kept from running. */
+const SHARE_MARGIN = 0.05;
+
+/** A share above the default limit is meant here: without a limit of its own the plan would be BLOCKED. */
+function remedyOf(table: MeasuredTable, column: AgedColumn, share: number, database: string): Remedy {
+  const age = obsoleteAge(column);
+  const needed = Math.min(Math.ceil((share + SHARE_MARGIN) * 100) / 100, 1);
+  const isLarge = needed > DEFAULT_MAX_SHARE;
+  const summary = `Plan to archive rows older than ${AGE_IN_WORDS[age]} to files, from where they can be restored.`;
+  const limit = ` That is ${percent(share)} of the table: limits.maxShare allows up to ${percent(needed)}, and on PRODUCTION somebody else has to approve.`;
+  return planRemedy('Archive', isLarge ? summary + limit : summary, {
+    database,
+    schema: table.schema,
+    table: table.name,
+    where: { column: column.name, op: 'OLDER_THAN', age: `P${age}D` },
+    destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+    ...(isLarge ? { limits: { maxShare: needed } } : {}),
+  });
 }
 
 /** Live rows only, in the heap and in TOAST: indexes shrink too, but not by a share that is known. */

@@ -53,15 +53,28 @@ function faultOf(table: MeasuredTable, context: AnalysisContext): FoundFault {
   };
 }
 
-function remedyOf(table: MeasuredTable, database: string): Remedy {
+/** Free room goes back to the disk by a rewrite only, which no plan does; the remedy is what helps without one, if anything does. */
+function remedyOf(table: MeasuredTable, database: string): Remedy | null {
   const input = { database, schema: table.schema, table: table.name };
-  return table.bloat.verdict === 'NEEDS_VACUUM'
-    ? planRemedy('Reorganization', 'Plan a VACUUM: it makes the room of dead rows usable again.', {
-        ...input,
-        method: 'VACUUM',
-      })
-    : planRemedy('Reorganization', 'Plan a reorganisation: it chooses a method and says why.', {
-        ...input,
-        method: 'AUTO',
-      });
+  if (table.bloat.verdict === 'NEEDS_VACUUM' || hasDeadRows(table))
+    return planRemedy('Reorganization', 'Plan a VACUUM: it makes the room of dead rows usable again.', {
+      ...input,
+      method: 'VACUUM',
+    });
+  const indexes = table.indexes.filter(({ bloat }) => bloat.verdict === 'NEEDS_REWRITE');
+  if (indexes.length === 0) return null;
+  return planRemedy(
+    'Reindex',
+    "Plan to rebuild the table's bloated indexes: their part goes back to the disk.",
+    {
+      ...input,
+      indexes: indexes.map(({ name }) => name),
+    },
+  );
 }
+
+const DEAD_FLOOR = 1_000;
+const DEAD_SHARE = 0.02;
+
+const hasDeadRows = ({ deadRows, liveRows }: MeasuredTable) =>
+  deadRows >= DEAD_FLOOR && deadRows >= liveRows * DEAD_SHARE;

@@ -50,8 +50,10 @@ describe('OBSOLETE_ROWS', () => {
         table: 'Event',
         where: { column: 'occurredAt', op: 'OLDER_THAN', age: 'P365D' },
         destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+        limits: { maxShare: expect.closeTo(0.62, 1) },
       },
     });
+    expect(fault!.remedy?.summary).toContain('limits.maxShare allows up to 6');
   });
 
   it('samples where statistics are missing, and says so', async () => {

@@ -51,6 +51,24 @@ describe('TABLE_BLOAT', () => {
     expect(
       faults[0]!.wastedBytes! / tableNamed(await figuresOf(database), 'Orders').heapBytes,
     ).toBeGreaterThan(0.45);
+    expect(faults[0]!.remedy).toBeNull();
+    expect(faults[0]!.detail).toMatch(/No plan does that yet/);
+  });
+
+  it('offers what helps without a rewrite: its indexes, or a VACUUM of what has died since', async () => {
+    const name = `"Odd ""Schema"""."Orders"`;
+    await inTurn(
+      database,
+      `INSERT INTO ${name} SELECT g * 2, md5(g::text) FROM generate_series(1, 20000) g; CREATE INDEX by_text ON ${name} (t)`,
+      `DELETE FROM ${name} WHERE id % 20 <> 0`,
+      'VACUUM ANALYZE',
+    );
+    const remedy = async () => (await ask(tableBloat, database)).faults[0]!.remedy;
+    expect((await remedy())?.variables).toEqual({
+      input: { database: 'shop', schema: 'Odd "Schema"', table: 'Orders', indexes: ['by_text'] },
+    });
+    await inTurn(database, `DELETE FROM ${name} WHERE id % 40 <> 0`);
+    expect((await remedy())?.variables).toMatchObject({ input: { method: 'VACUUM' } });
   });
 
   it('is silent after the rewrite', async () => {
