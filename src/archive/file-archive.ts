@@ -67,25 +67,23 @@ export class FileArchive implements SegmentSink {
     if (this.#open.committed >= SEGMENT_BYTES) await this.seal();
   }
 
-  /** Seals the open segment, if there is one with rows in it. */
+  /**
+   * Seals the open segment, if there is one with rows in it. When this fails, this object is of no more use: whoever opens the
+   * archive anew takes the segment over from the ledger, whether its file was renamed or not.
+   */
   async seal(): Promise<void> {
     const open = this.#open;
     if (!open || !this.#recorded) return;
     const { runId, fence } = this.#owner;
-    const sealed = await open.seal();
+    const { sequence } = open;
+    const rows = this.#openRows;
     this.#open = null;
-    await underFence(this.#session, runId, fence, () =>
-      writeSegment(this.#session, runId, fence, {
-        ...sealed,
-        sequence: open.sequence,
-        sealed: true,
-        rows: this.#openRows,
-      }),
-    );
-    this.#lastSequence = open.sequence;
-    this.#sealed += 1;
     this.#recorded = false;
     this.#openRows = 0;
+    this.#lastSequence = sequence;
+    const sealed = { ...(await open.seal()), sequence, sealed: true, rows };
+    await underFence(this.#session, runId, fence, () => writeSegment(this.#session, runId, fence, sealed));
+    this.#sealed += 1;
   }
 
   /** how many this worker has sealed */
@@ -134,9 +132,13 @@ export class FileArchive implements SegmentSink {
     return (await fileExists(this.#store, segment.location)) ? segment.location : sealed;
   }
 
+  /** Under the fence: a worker that wakes up late must not move the files of its successor. */
   async #clearOrphans(): Promise<void> {
-    const segments = await listSegments(this.#session, this.#owner.runId);
-    await moveOrphans(this.#store, this.#owner.runId, new Set(segments.map(({ location }) => location)));
+    const { runId, fence } = this.#owner;
+    await underFence(this.#session, runId, fence, async () => {
+      const segments = await listSegments(this.#session, runId);
+      await moveOrphans(this.#store, runId, new Set(segments.map(({ location }) => location)));
+    });
   }
 }
 

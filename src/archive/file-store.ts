@@ -27,7 +27,14 @@ export async function createFile(store: FileStore, location: string): Promise<Fi
 export const openFile = (store: FileStore, location: string): Promise<FileHandle> =>
   guarded(() => open(path.join(store.root, location), constants.O_RDONLY | constants.O_NOFOLLOW));
 
+/** Never over another file: what has a final name holds rows that are nowhere else. */
 export async function renameFile(store: FileStore, from: string, to: string): Promise<void> {
+  if (await fileExists(store, to)) {
+    throw new Stop(
+      'ARCHIVE_STORE',
+      `The archive store has a file ${to} already. Look at it, then resume the run.`,
+    );
+  }
   await guarded(() => rename(path.join(store.root, from), path.join(store.root, to)));
   await syncFolder(path.join(store.root, path.dirname(to)));
 }
@@ -69,7 +76,8 @@ export async function replaceFile(store: FileStore, location: string, text: stri
   } finally {
     await handle.close();
   }
-  await renameFile(store, temporary, location);
+  await guarded(() => rename(path.join(store.root, temporary), path.join(store.root, location)));
+  await syncFolder(path.dirname(path.join(store.root, location)));
 }
 
 async function filesOf(store: FileStore, runId: string): Promise<string[]> {

@@ -1,12 +1,20 @@
 import type { OperationContext, SegmentSink, SourceArchive } from '../operations/define-operation.ts';
 import { Stop } from '../operations/define-operation.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
-import { endOldBackend, ensureLedger, laneName, type LedgerPosition, takeFence } from '../target/ledger.ts';
+import {
+  endOldBackend,
+  ensureLedger,
+  Fenced,
+  laneName,
+  type LedgerPosition,
+  takeFence,
+} from '../target/ledger.ts';
 import { BATCH_SETTINGS, READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
 import { DeclutterError } from '../errors.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
-import type { Ending } from './endings.ts';
+import { TurnBroken } from './batch.ts';
+import { CANCELLED, type Ending } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
 import { HealthWatch } from './health-watch.ts';
 import { performBatches } from './perform-batches.ts';
@@ -64,10 +72,18 @@ async function withSessions(
   const archive = await RunArchive.open({ deps, turn, session, relation, fence: position.fence });
   try {
     const ending = await perform(deps, turn, { session, monitor, relation, position, archive });
-    await archive?.finish();
+    await finishArchive(archive);
     return ending;
   } finally {
     await archive?.close();
+  }
+}
+
+async function finishArchive(archive: RunArchive | null): Promise<void> {
+  try {
+    await archive?.finish();
+  } catch (error) {
+    throw error instanceof Fenced ? error : new TurnBroken(error);
   }
 }
 
@@ -79,7 +95,8 @@ async function endLastStatement(session: Session, { plan, claim }: Turn): Promis
   }
 }
 
-async function subjectOf(session: Session, { plan }: Turn): Promise<Relation | null> {
+/** The subject as it is now. A run that is only being made safe needs the ledger and the archive, not the table. */
+async function subjectOf(session: Session, { plan, claim }: Turn): Promise<Relation | null> {
   return session.transaction(async () => {
     if (!sameIdentity(await readIdentity(session), plan.spec.identity)) {
       throw new Stop(
@@ -91,6 +108,7 @@ async function subjectOf(session: Session, { plan }: Turn): Promise<Relation | n
     const subject = plan.spec.relations[0];
     if (!subject) return null;
     const relation = await readRelationByOid(session, subject.oid);
+    if (claim.state === 'CANCELLING') return relation;
     if (!relation || relation.schema !== subject.schema || relation.name !== subject.name) {
       throw new Stop(
         'SCHEMA_DRIFT',
@@ -111,13 +129,7 @@ interface Parts {
 
 async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Ending> {
   const { claim, plan, lease, stopping } = turn;
-  if (claim.state === 'CANCELLING') {
-    return {
-      state: 'CANCELLED',
-      code: 'CANCELLED_BY_REQUEST',
-      reason: 'Cancelled as asked. What is archived can be restored.',
-    };
-  }
+  if (claim.state === 'CANCELLING') return CANCELLED;
   const operation = deps.operations.get(plan.spec.operation.kind);
   if (!operation)
     throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);

@@ -43,6 +43,17 @@ export class LeaseLost extends Error {
 }
 
 /**
+ * Something failed after a COMMIT, or between what is in the files and what is in the ledger. Nothing is lost, but this worker
+ * no longer knows how things stand: it begins its turn anew, by the ledger.
+ */
+export class TurnBroken extends Error {
+  constructor(cause: unknown) {
+    super('The turn has to begin anew, by the ledger.', { cause });
+    this.name = 'TurnBroken';
+  }
+}
+
+/**
  * The first half of a batch, in the order that lost nothing under any fault: lock the ledger's row and compare the fence;
  * compare the schema; treat the rows. Rolls back when it throws.
  */

@@ -8,7 +8,7 @@ import type { Store } from '../store/open-store.ts';
 import type { Queue } from '../store/queue.ts';
 import { appendEvent } from '../store/run-events.ts';
 import {
-  relockTables,
+  requeueFailed,
   requireRun,
   type RunView,
   setThrottle,
@@ -81,11 +81,8 @@ async function retry({ store, queue, loadPlan }: ControlDeps, id: string, by: Pr
   const run = await requireRun(store, id);
   if (run.state !== 'FAILED') throw conflict(run, 'Only a failed run can be retried.');
   const { spec } = await loadPlan(run.planId);
-  await relockTables(store, id, spec);
   const event = { kind: 'QUEUED', message: `Retried by ${by.subject}.` };
-  const retried = await changed(store, id, [], () =>
-    transition(store, id, { from: ['FAILED'], to: 'QUEUED', code: null, reason: null, event }),
-  );
+  const retried = await changed(store, id, [], () => requeueFailed(store, id, spec, event));
   await queue.nudge(id);
   return retried;
 }

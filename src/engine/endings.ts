@@ -9,24 +9,24 @@ export interface Ending {
   readonly reason: string | null;
 }
 
+export const CANCELLED: Ending = {
+  state: 'CANCELLED',
+  code: 'CANCELLED_BY_REQUEST',
+  reason: 'Cancelled as asked. What is archived can be restored.',
+};
+
+export const PAUSED: Ending = {
+  state: 'PAUSED',
+  code: 'PAUSED_BY_REQUEST',
+  reason: 'Paused as asked. Resume it to go on from the last batch.',
+};
+
 /** Whether somebody, or something, asks the run to stop after its batch. @throws LeaseLost */
 export function endingAsked({ lease, stopping }: Pick<Performance, 'lease' | 'stopping'>): Ending | null {
   if (!lease.isSafe) throw new LeaseLost();
   const { state, maintenanceStop, newHolds } = lease.latest;
-  if (state === 'CANCELLING') {
-    return {
-      state: 'CANCELLED',
-      code: 'CANCELLED_BY_REQUEST',
-      reason: 'Cancelled as asked. What is archived can be restored.',
-    };
-  }
-  if (state === 'PAUSING') {
-    return {
-      state: 'PAUSED',
-      code: 'PAUSED_BY_REQUEST',
-      reason: 'Paused as asked. Resume it to go on from the last batch.',
-    };
-  }
+  if (state === 'CANCELLING') return CANCELLED;
+  if (state === 'PAUSING') return PAUSED;
   if (maintenanceStop !== null) {
     return {
       state: 'PAUSED',

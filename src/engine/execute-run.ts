@@ -3,16 +3,17 @@ import type { PlanSpec } from '../domain/plan.ts';
 import type { Log } from '../log.ts';
 import { type Operation, Stop } from '../operations/define-operation.ts';
 import type { Claim } from '../store/leases.ts';
-import type { Store } from '../store/open-store.ts';
+import { isStoreFailure, type Store } from '../store/open-store.ts';
+import type { RunState } from '../domain/words.ts';
 import { transition } from '../store/runs.ts';
 import type { Session, SessionSettings } from '../target/session.ts';
 import { Fenced } from '../target/ledger.ts';
 import { TargetError } from '../target/sqlstate.ts';
 import type { FileStore } from '../archive/file-store.ts';
 import { attemptRun } from './attempt-run.ts';
-import { LeaseLost } from './batch.ts';
+import { LeaseLost, TurnBroken } from './batch.ts';
 import type { HealthCheck } from './define-throttle.ts';
-import type { Ending } from './endings.ts';
+import { CANCELLED, type Ending, PAUSED } from './endings.ts';
 import { Lease, type LeaseTimes } from './lease.ts';
 import { stopFor } from './retry.ts';
 
@@ -44,7 +45,8 @@ export async function executeRun(deps: EngineDeps, claim: Claim, stopping: Abort
   try {
     await lease.start();
     const ending = await attemptUntilReachable({ ...deps, log }, { claim, plan, lease, stopping });
-    await settle(deps, claim, ending);
+    // Whoever cancelled while the worker was ending its turn gets what was asked for: all is sealed.
+    await settle(deps, claim, ending, CANCELLED);
   } catch (error) {
     await leaveOrFail({ ...deps, log }, claim, error);
   } finally {
@@ -66,11 +68,11 @@ async function attemptUntilReachable(deps: EngineDeps, turn: Turn): Promise<Endi
     try {
       return await attemptRun(deps, turn);
     } catch (error) {
-      if (!(error instanceof TargetError) || error.failure !== 'CONNECTION') throw error;
+      if (!beginsAnew(error)) throw error;
       const now = deps.clock.monotonicMs();
       // An attempt that went on for a while had the target; only then does the time begin anew.
       if (lostAt === null || now - before > 10_000) [lostAt, tries] = [now, 0];
-      deps.log.warn({ err: error }, 'the target does not answer; trying again');
+      deps.log.warn({ err: error }, 'the turn begins anew');
       const ending = givenUp(turn, now - lostAt, error);
       if (ending) return ending;
       await deps.clock.sleep(Math.min(10_000, 250 * 2 ** tries), turn.stopping);
@@ -78,16 +80,14 @@ async function attemptUntilReachable(deps: EngineDeps, turn: Turn): Promise<Endi
   }
 }
 
+/** Losses that a new session and a look into the ledger mend. */
+const beginsAnew = (error: unknown): error is Error =>
+  error instanceof TurnBroken || (error instanceof TargetError && error.failure === 'CONNECTION');
+
 function givenUp({ lease, stopping }: Turn, awayMs: number, error: Error): Ending | null {
   if (!lease.isSafe) throw new LeaseLost();
   const { state } = lease.latest;
-  if (state === 'PAUSING') {
-    return {
-      state: 'PAUSED',
-      code: 'PAUSED_BY_REQUEST',
-      reason: 'Paused as asked. Resume it to go on from the last batch.',
-    };
-  }
+  if (state === 'PAUSING') return PAUSED;
   if (stopping.aborted || (state === 'CANCELLING' && awayMs > UNREACHABLE_MS)) {
     return {
       state: 'INTERRUPTED',
@@ -96,6 +96,10 @@ function givenUp({ lease, stopping }: Turn, awayMs: number, error: Error): Endin
     };
   }
   if (awayMs < UNREACHABLE_MS) return null;
+  const cause = stopFor(error.cause);
+  if (error instanceof TurnBroken && cause instanceof Stop) {
+    return { state: 'PAUSED', code: cause.stateCode, reason: cause.message };
+  }
   return {
     state: 'PAUSED',
     code: 'UNREACHABLE',
@@ -104,36 +108,42 @@ function givenUp({ lease, stopping }: Turn, awayMs: number, error: Error): Endin
 }
 
 /** Writes the end down. A wish that came in meanwhile wins over a pause of our own, and a last batch over a wish to pause. */
-async function settle({ store }: EngineDeps, claim: Claim, ending: Ending): Promise<void> {
-  const { state, code, reason } = ending;
-  const change = {
+async function settle(
+  { store }: EngineDeps,
+  claim: Claim,
+  ending: Ending,
+  whenCancelled: Ending,
+): Promise<void> {
+  if (await end(store, claim, ending, FROM[ending.state])) return;
+  await end(store, claim, whenCancelled, ['CANCELLING']);
+}
+
+const FROM = {
+  SUCCEEDED: ['RUNNING', 'PAUSING'],
+  PAUSED: ['RUNNING', 'PAUSING'],
+  CANCELLED: ['CANCELLING'],
+  INTERRUPTED: ['RUNNING', 'PAUSING', 'CANCELLING'],
+  FAILED: ['RUNNING', 'PAUSING', 'CANCELLING'],
+} as const;
+
+const end = (store: Store, claim: Claim, { state, code, reason }: Ending, from: readonly RunState[]) =>
+  transition(store, claim.runId, {
+    from,
     to: state,
     code,
     reason,
     workerId: claim.workerId,
     event: { kind: state, message: reason ?? 'Done.' },
-  };
-  const from = {
-    SUCCEEDED: ['RUNNING', 'PAUSING'],
-    PAUSED: ['RUNNING', 'PAUSING'],
-    CANCELLED: ['CANCELLING'],
-    INTERRUPTED: ['RUNNING', 'PAUSING', 'CANCELLING'],
-    FAILED: ['RUNNING', 'PAUSING', 'CANCELLING'],
-  } as const;
-  if (await transition(store, claim.runId, { ...change, from: from[state] })) return;
-  // Somebody cancelled while the worker was ending its turn: what it did is safe, so the wish is fulfilled.
-  await transition(store, claim.runId, {
-    ...change,
-    to: 'CANCELLED',
-    code: 'CANCELLED_BY_REQUEST',
-    from: ['CANCELLING'],
   });
-}
 
 async function leaveOrFail(deps: EngineDeps, claim: Claim, error: unknown): Promise<void> {
   const reason = stopFor(error);
   if (reason instanceof Fenced || reason instanceof LeaseLost) {
     deps.log.warn({ err: reason }, 'leaving the run to another worker');
+    return;
+  }
+  if (isStoreFailure(reason)) {
+    deps.log.warn({ err: reason }, 'the control store failed; the lease runs out and the run is taken over');
     return;
   }
   deps.log.error({ err: reason }, 'the run stopped');
@@ -145,5 +155,7 @@ async function leaveOrFail(deps: EngineDeps, claim: Claim, error: unknown): Prom
           'Something went wrong that the engine does not know. See the log of the worker, then retry.',
           'FAILED',
         );
-  await settle(deps, claim, { state: stop.outcome, code: stop.stateCode, reason: stop.message });
+  const ending = { state: stop.outcome, code: stop.stateCode, reason: stop.message };
+  // A cancel can't be fulfilled while what is archived is not sealed: it must not look as if it were.
+  await settle(deps, claim, ending, { ...ending, state: 'FAILED' });
 }

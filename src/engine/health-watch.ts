@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Throttle } from '../domain/run.ts';
 import type { Session } from '../target/session.ts';
+import { TargetError } from '../target/sqlstate.ts';
 import type { HealthCheck } from './define-throttle.ts';
 
 const LOOK_MS = 500;
@@ -39,7 +40,10 @@ export class HealthWatch {
     await this.#watching;
   }
 
+  /** @throws TargetError CONNECTION when the session that watches is gone: it would object for ever */
   get objection(): string | null {
+    if (this.#monitor.isLost)
+      throw new TargetError('CONNECTION', null, 'The session that watches the database is gone.', null);
     return this.#objection;
   }
 

@@ -98,8 +98,18 @@ class Watchdog {
     while (!finished.aborted && this.#ending === null) {
       await this.#run.clock.sleep(LOOK_MS, finished);
       if (finished.aborted) return;
+      await this.#look();
+    }
+  }
+
+  async #look(): Promise<void> {
+    try {
       this.#ending = endingAskedSafely(this.#run) ?? (await this.#blockedTooLong());
       if (this.#ending) await this.#cancel();
+    } catch (error) {
+      // Without eyes on it the statement must not go on: the turn begins anew, with new sessions.
+      this.#run.session.destroy();
+      if (!(error instanceof TargetError)) throw error;
     }
   }
 

@@ -1,5 +1,5 @@
 import type { BatchWork, Piece } from '../operations/define-operation.ts';
-import type { LedgerPosition } from '../target/ledger.ts';
+import { Fenced, type LedgerPosition } from '../target/ledger.ts';
 import {
   type BatchContext,
   beginBatch,
@@ -7,6 +7,7 @@ import {
   commitBatch,
   type Lane,
   type OpenBatch,
+  TurnBroken,
 } from './batch.ts';
 
 interface PipelineDeps {
@@ -94,6 +95,10 @@ export class Pipeline {
       };
     }
     work.confirm(piece, done.rows);
-    await committed(done);
+    try {
+      await committed(done);
+    } catch (error) {
+      throw error instanceof Fenced ? error : new TurnBroken(error);
+    }
   }
 }

@@ -2,7 +2,7 @@ import { FileArchive } from '../archive/file-archive.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import type { ArchiveContent, ArchiveDestination } from '../domain/plan.ts';
 import { type Frame, type SegmentSink, Stop } from '../operations/define-operation.ts';
-import { ensureArchive, recordSegments, tableChecksum } from '../store/archives.ts';
+import { ensureArchive, findArchiveByRun, recordSegments, tableChecksum } from '../store/archives.ts';
 import type { Relation } from '../target/catalog.ts';
 import { listSegments, tableTotals, underFence, writeSegment } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
@@ -40,10 +40,10 @@ export class RunArchive {
   /** Null for operations that archive nothing. */
   static async open(opening: Opening): Promise<RunArchive | null> {
     const { operation } = opening.turn.plan.spec;
-    if (operation.kind !== 'ARCHIVE' || !opening.relation) return null;
+    if (operation.kind !== 'ARCHIVE') return null;
     const { destination } = operation;
-    const content = contentOf(opening.relation, destination, opening.turn.claim.runId);
-    await register(opening, destination, content);
+    const content = await contentFor(opening, destination);
+    if (!content) return null;
     const archive = new RunArchive(opening, content, await openFiles(opening, destination));
     await archive.#record();
     return archive;
@@ -57,8 +57,9 @@ export class RunArchive {
   async confirm(frame: Frame, rows: number): Promise<void> {
     if (!this.#files) return;
     await this.#files.archive.confirm(frame, rows);
-    if (this.#files.archive.sealedSegments > this.#sealed) await this.#record();
+    if (this.#files.archive.sealedSegments === this.#sealed) return;
     this.#sealed = this.#files.archive.sealedSegments;
+    await this.#record();
   }
 
   /** At every orderly end, a pause too: what is archived is sealed, listed and readable. */
@@ -95,7 +96,7 @@ export class RunArchive {
 
   /** Shows people what the ledger lists. */
   async #record(): Promise<void> {
-    const { deps, turn, session, relation } = this.#opening;
+    const { deps, turn, session } = this.#opening;
     const { runId } = turn.claim;
     const sealed = (await listSegments(session, runId)).filter((segment) => segment.sealed);
     await recordSegments(
@@ -109,18 +110,29 @@ export class RunArchive {
         sha256: sha256 ?? '',
       })),
     );
-    if (!this.#files || !relation) return;
     const { spec, hash } = turn.plan;
+    const [subject] = spec.relations;
+    if (!this.#files || !subject) return;
     await writeManifest(this.#files.store, session, {
       runId,
       planHash: hash,
       identity: spec.identity,
-      schema: relation.schema,
-      table: relation.name,
+      schema: subject.schema,
+      table: subject.name,
       format: 'COPY_ZSTD',
       content: this.#content,
     });
   }
+}
+
+/** As registered by the first worker; the table may be gone by the time a later one makes the archive safe. */
+async function contentFor(opening: Opening, destination: ArchiveDestination): Promise<ArchiveContent | null> {
+  const { deps, turn, relation } = opening;
+  const known = await findArchiveByRun(deps.store, turn.claim.runId);
+  if (known || !relation) return known?.content ?? null;
+  const content = contentOf(relation, destination, turn.claim.runId);
+  await register(opening, destination, content);
+  return content;
 }
 
 async function openFiles({ deps, turn, session, fence }: Opening, destination: ArchiveDestination) {

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { NO_RESULT, type RunResult } from '../domain/run.ts';
+import type { Log } from '../log.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { type Claim, recordProgress } from '../store/leases.ts';
 import type { Store } from '../store/open-store.ts';
@@ -16,6 +17,7 @@ export class RunProgress {
   readonly #store: Store;
   readonly #claim: Claim;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #counts: Operation['counts'];
   readonly #startedAt: number;
   #rowsDone: number;
@@ -28,13 +30,14 @@ export class RunProgress {
   #samples: { at: number; rows: number }[] = [];
 
   constructor(
-    deps: { store: Store; clock: Clock },
+    deps: { store: Store; clock: Clock; log: Log },
     claim: Claim,
     counts: Operation['counts'],
     done: { rows: number; batches: number },
   ) {
     this.#store = deps.store;
     this.#clock = deps.clock;
+    this.#log = deps.log;
     this.#claim = claim;
     this.#counts = counts;
     this.#startedAt = deps.clock.monotonicMs();
@@ -61,19 +64,30 @@ export class RunProgress {
     if (batch.rows > 0) this.#batches += 1;
     this.#batchRows = batch.rows;
     this.#throttleReason = null;
-    await this.#maybeWrite();
+    await this.#show(() => this.#maybeWrite());
   }
 
   async resting(reason: string): Promise<void> {
     const isNew = this.#throttleReason === null;
     this.#throttleReason = reason;
-    if (isNew) await appendEvent(this.#store, this.#claim.runId, { kind: 'THROTTLED', message: reason });
-    await this.#maybeWrite();
+    await this.#show(async () => {
+      if (isNew) await appendEvent(this.#store, this.#claim.runId, { kind: 'THROTTLED', message: reason });
+      await this.#maybeWrite();
+    });
   }
 
   /** The last word before the run changes its state. */
   async flush(): Promise<void> {
     await this.#write(this.#clock.monotonicMs());
+  }
+
+  /** Progress is for people: where it can't be written, the batches go on, and the ledger knows. */
+  async #show(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#log.warn({ err: error, run: this.#claim.runId }, 'progress could not be written');
+    }
   }
 
   /** Archived rows are deleted rows too. */

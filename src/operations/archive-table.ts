@@ -1,6 +1,8 @@
 import type { Column } from '../target/catalog-columns.ts';
 import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
-import type { OperationContext } from './define-operation.ts';
+import { type OperationContext, Stop } from './define-operation.ts';
+import { readRelation, type Relation } from '../target/catalog.ts';
+import type { Session } from '../target/session.ts';
 
 /**
  * The archive table (when absent) and this run's own child of it. The parent has the source's columns and nothing else, so that
@@ -17,7 +19,24 @@ export async function createHolder(
     await session.execute(
       sql`CREATE TABLE IF NOT EXISTS ${ident(holder.schema, holder.name)} () INHERITS (${parent})`,
     );
+    await assertSameColumns(session, relation, holder);
   });
+}
+
+/** A column of another type would round or cut values on their way in, before any checksum sees them. */
+async function assertSameColumns(
+  session: Session,
+  source: Relation,
+  holder: { readonly schema: string; readonly name: string },
+): Promise<void> {
+  const kept = await readRelation(session, holder.schema, holder.name);
+  const types = new Map(kept?.columns.map(({ name, type }) => [name, type]));
+  const other = source.columns.find(({ name, type }) => types.get(name) !== type);
+  if (!other && kept?.columns.length === source.columns.length) return;
+  throw new Stop(
+    'SCHEMA_DRIFT',
+    `The archive table does not have the columns of ${source.schema}.${source.name} (${other?.name ?? 'it has more'}). Cancel and plan again.`,
+  );
 }
 
 /** Name, type and collation of each column; no constraint, default or generation: an archive keeps values as they were. */

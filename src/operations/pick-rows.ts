@@ -85,14 +85,20 @@ export class RowPicker {
   async prepare(): Promise<boolean> {
     if (this.hasNext) return true;
     if (!this.#lists || this.#listed?.size === 0) return false;
-    if (this.#listed) {
-      if (this.#removed === 0 || this.#cursor.lists + 1 >= MAX_LISTS) throw this.#keptRows();
-      this.#begin({ ...START.INDEX, lists: this.#cursor.lists + 1 });
-    } else {
-      this.#begin(START.INDEX);
-    }
-    this.#listed = await this.#list();
-    return this.#listed.size > 0;
+    const last = this.#listed;
+    const next = await this.#list();
+    if (last && next.size > 0) this.#assertHeadway(last, next);
+    this.#cursor = last ? { ...START.INDEX, lists: this.#cursor.lists + 1 } : START.INDEX;
+    this.#confirmed = this.#cursor;
+    this.#removed = 0;
+    this.#listed = next;
+    return next.size > 0;
+  }
+
+  /** Rows that moved meanwhile are at new places; rows at their old places were treated without effect. */
+  #assertHeadway(last: RowPlaces, next: RowPlaces): void {
+    const stuck = this.#removed === 0 && last.includes(next);
+    if (stuck || this.#cursor.lists + 1 >= MAX_LISTS) throw this.#keptRows();
   }
 
   /** The next places, when hasNext. */
@@ -109,12 +115,6 @@ export class RowPicker {
 
   rewind(): void {
     this.#cursor = this.#confirmed;
-  }
-
-  #begin(cursor: PickCursor): void {
-    this.#cursor = cursor;
-    this.#confirmed = cursor;
-    this.#removed = 0;
   }
 
   /** Rows that were to go and are still there: without this a loop over what is left would never end. */

@@ -30,6 +30,17 @@ export class RowPlaces {
     return places;
   }
 
+  /** Whether all places of the other list are in this one. */
+  includes(other: RowPlaces): boolean {
+    for (let i = 0; i < other.#size; i++) {
+      const block = other.#blocks[i] as number;
+      const line = other.#lines[i] as number;
+      const at = this.#indexOf(block, line);
+      if (at >= this.#size || this.#blocks[at] !== block || this.#lines[at] !== line) return false;
+    }
+    return true;
+  }
+
   #indexOf(block: number, line: number): number {
     let low = 0;
     let high = this.#size;

@@ -40,3 +40,7 @@ export async function openStore(url: string): Promise<Store> {
   }
   return { prisma, url, close: () => prisma.$disconnect().then(() => pool.end()) };
 }
+
+/** Whether something failed in the control store, and not in what was asked of it. */
+export const isStoreFailure = (error: unknown): boolean =>
+  error instanceof Error && error.name.startsWith('PrismaClient');

@@ -176,13 +176,15 @@ export interface Transition {
   readonly event: NewEvent;
   /** only when this worker holds the lease */
   readonly workerId?: string;
-  /** remembered for whoever finds the run interrupted */
-  readonly asked?: 'PAUSED' | 'CANCELLED' | null;
   readonly keepsLease?: boolean;
 }
 
 /** Compare-and-set of a run's state, with its event. False when the run is (no longer) in one of the from-states. */
-export async function transition(store: Store, id: string, change: Transition): Promise<boolean> {
+export async function transition(
+  store: { readonly prisma: Pick<Store['prisma'], '$executeRaw'> },
+  id: string,
+  change: Transition,
+): Promise<boolean> {
   for (const from of change.from) {
     if (!mayFollow(from, change.to)) throw new TypeError(`No edge from ${from} to ${change.to}`);
   }
@@ -191,7 +193,9 @@ export async function transition(store: Store, id: string, change: Transition): 
   const changed = await store.prisma.$executeRaw`
     WITH changed AS (
       UPDATE run SET state = ${change.to}::"RunState", "stateCode" = ${change.code}, "stateReason" = ${change.reason},
-             asked = ${change.asked ?? null}::"RunState", version = version + 1, "eventCount" = "eventCount" + 1,
+             asked = CASE WHEN ${change.to} = 'INTERRUPTED'
+                          THEN CASE state WHEN 'PAUSING' THEN 'PAUSED' WHEN 'CANCELLING' THEN 'CANCELLED' END END::"RunState",
+             version = version + 1, "eventCount" = "eventCount" + 1,
              "throttleActive" = false, "throttleReason" = NULL,
              "endedAt" = CASE WHEN ${ended} THEN now() ELSE NULL END ${lease}
        WHERE id = ${id}::uuid AND state = ANY (${[...change.from]}::"RunState"[])
@@ -203,17 +207,34 @@ export async function transition(store: Store, id: string, change: Transition): 
   return changed === 1;
 }
 
-/** Takes the tables' locks again for a retry. @throws CONFLICT */
-export async function relockTables(store: Store, runId: string, spec: PlanSpec): Promise<void> {
+/** From FAILED to QUEUED with its tables' locks taken again, both or neither. @throws CONFLICT */
+export async function requeueFailed(
+  store: Store,
+  id: string,
+  spec: PlanSpec,
+  event: NewEvent,
+): Promise<boolean> {
   try {
-    await store.prisma.runTable.createMany({ data: tableLocks(runId, spec) });
+    return await store.prisma.$transaction(async (prisma) => {
+      const queued = await transition({ prisma }, id, {
+        from: ['FAILED'],
+        to: 'QUEUED',
+        code: null,
+        reason: null,
+        event,
+      });
+      if (queued) await prisma.runTable.createMany({ data: tableLocks(id, spec) });
+      return queued;
+    });
   } catch (error) {
     if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2002') throw error;
     const other = await runOnTables(store, spec);
     throw new DeclutterError(
       'CONFLICT',
       `Another run is active on the same table: ${other ?? 'ended just now'}.`,
-      { runId: other },
+      {
+        runId: other,
+      },
     );
   }
 }

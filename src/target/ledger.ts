@@ -140,13 +140,16 @@ async function raiseFence(
   worker: string,
 ): Promise<LedgerPosition> {
   return session.transaction(async () => {
-    const { fence } = await session.one<{ fence: string }>(sql`
+    const [taken] = await session.query<{ fence: string }>(sql`
       INSERT INTO declutter.run AS run (id, plan_hash, protocol, fence, worker, backend_pid, backend_start)
       VALUES (${runId}::pg_catalog.uuid, ${planHash}, ${integer(PROTOCOL)}, 1, ${worker},
               ${integer(session.backend.pid)}, ${session.backend.startedAt}::pg_catalog.timestamptz)
       ON CONFLICT (id) DO UPDATE SET fence = run.fence + 1, worker = excluded.worker,
               backend_pid = excluded.backend_pid, backend_start = excluded.backend_start
+        WHERE run.protocol <= ${integer(PROTOCOL)}
       RETURNING fence::pg_catalog.text AS fence`);
+    if (!taken) throw new Fenced(); // a newer worker's run: its batches are done in another order than ours
+    const { fence } = taken;
     await session.execute(sql`
       INSERT INTO declutter.lane (run_id, lane, fence)
       SELECT ${runId}::pg_catalog.uuid, lane, ${integer(Number(fence))} FROM pg_catalog.generate_series(0, ${integer(LANES)}) AS lane

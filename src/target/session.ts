@@ -122,7 +122,7 @@ export class Session {
   begin(): string {
     const s = this.#settings;
     return [
-      s.readOnly ? 'BEGIN READ ONLY' : 'BEGIN',
+      `BEGIN ISOLATION LEVEL READ COMMITTED${s.readOnly ? ' READ ONLY' : ''}`,
       `SET LOCAL lock_timeout = ${s.lockTimeoutMs}`,
       `SET LOCAL statement_timeout = ${s.statementTimeoutMs}`,
       `SET LOCAL idle_in_transaction_session_timeout = ${s.idleInTransactionTimeoutMs}`,

@@ -12,7 +12,7 @@ import { findArchiveByRun } from '../../src/store/archives.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import { requireRun, type RunView } from '../../src/store/runs.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
-import { fingerprintOf } from '../support/fingerprint.ts';
+import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
 const OLD = { column: 'old', op: 'EQ', value: 'true' } as const;
@@ -305,5 +305,94 @@ describe('another database at the address', () => {
     const run = await engine.work(runId, undefined, { connect: refuse });
     expect(run).toMatchObject({ state: 'FAILED', stateCode: 'IDENTITY_CHANGED' });
     expect(await count('true')).toBe(30_000);
+  });
+});
+
+describe('what comes in between', () => {
+  it('does not forget a cancel when the worker shuts down at the same time', async () => {
+    const stopping = new AbortController();
+    const runId = await queue(PURGE);
+    const work = engine.work(runId, stopping.signal);
+    await until(runId, begun);
+    stopping.abort();
+    await control().cancel(runId, null, BY);
+    expect(['INTERRUPTED', 'CANCELLED']).toContain((await work).state);
+    expect((await engine.work(runId)).state).toBe('CANCELLED');
+    expect(await count('old')).toBeGreaterThan(0);
+  });
+
+  it('seals and cancels though the table was renamed', async () => {
+    const stopping = new AbortController();
+    const runId = await queue(FILES);
+    const work = engine.work(runId, stopping.signal);
+    await until(runId, begun);
+    stopping.abort();
+    await work;
+    await other.query('ALTER TABLE item RENAME TO renamed');
+    expect(await engine.work(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'SCHEMA_DRIFT' });
+    await control().cancel(runId, null, BY);
+    expect(await engine.work(runId)).toMatchObject({ state: 'CANCELLED' });
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    const [live] = await database.run('SELECT count(*)::int AS n FROM renamed');
+    expect((archive?.rows ?? 0) + Number(live?.['n'])).toBe(30_000);
+  });
+
+  it('never commits more rows than the limit, however often it is resumed', async () => {
+    const limits = { maxRows: 1_000, maxShare: null, maxDurationMs: null };
+    const runId = await engine.queue({ name: 'item' }, PURGE, { limits, throttle: SLOW });
+    for (let tries = 0; tries < 3; tries += 1) {
+      expect(await engine.work(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'LIMIT' });
+      await control().resume(runId, BY);
+    }
+    expect(Number(await count('old'))).toBeGreaterThanOrEqual(9_000);
+  });
+
+  it('does not blame a trigger when the last rows were taken out of the filter meanwhile', async () => {
+    const runId = await engine.queue(
+      { name: 'item' },
+      { ...PURGE, pick: 'INDEX', filter: { column: 'id', op: 'EQ', value: '3' } },
+    );
+    await other.query('BEGIN; UPDATE item SET id = DEFAULT WHERE id = 3');
+    const work = engine.work(runId);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await other.query('COMMIT');
+    expect(await work).toMatchObject({ state: 'SUCCEEDED', result: { rowsDeleted: 0 } });
+  });
+
+  it('takes a segment over when the ledger could not be told that it was sealed', async () => {
+    const original = await fingerprintOf(database, 'SELECT * FROM item');
+    const runId = await queue(FILES);
+    const work = engine.work(runId);
+    await until(runId, begun);
+    // The list of segments is locked while the pause seals: renaming has happened, telling the ledger fails.
+    await other.query('BEGIN; LOCK TABLE declutter.segment IN SHARE MODE');
+    await control().pause(runId, null, BY);
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await other.query('COMMIT');
+    expect(await work).toMatchObject({ state: 'PAUSED', stateCode: 'PAUSED_BY_REQUEST' });
+    await control().updateThrottle(runId, { dutyCycle: 1, batchRows: 5_000 }, BY);
+    await control().resume(runId, BY);
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 10_000 } });
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    expect(await makeArchiveUseCases(engine.deps).verify(archive?.id ?? '', BY)).toMatchObject({
+      ok: true,
+      rowsChecked: 10_000,
+    });
+    const manifest = await loadArchive(database, engine.archiveDir, runId, 'item', 'kept');
+    expect(await fingerprintOf(database, 'SELECT * FROM item UNION ALL SELECT * FROM kept')).toEqual(
+      original,
+    );
+    expect(await strayFiles(engine.archiveDir, runId, manifest)).toEqual([]);
+  }, 60_000);
+
+  it('goes on when the session that watches the database is lost', async () => {
+    const runId = await queue(PURGE);
+    const work = engine.work(runId);
+    await until(runId, begun);
+    await database.run(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'declutter/%/watch'`,
+    );
+    await control().updateThrottle(runId, { dutyCycle: 1, batchRows: 5_000 }, BY);
+    expect(await work).toMatchObject({ state: 'SUCCEEDED', result: { rowsDeleted: 10_000 } });
   });
 });

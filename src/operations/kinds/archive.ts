@@ -9,6 +9,7 @@ import {
   type Frame,
   type Operation,
   type OperationContext,
+  Stop,
 } from '../define-operation.ts';
 import { createHolder } from '../archive-table.ts';
 import { countLines } from '../count-lines.ts';
@@ -93,13 +94,19 @@ async function moveToTable(
   const { holder } = context;
   if (!holder) throw new TypeError('An archive in a table needs a table');
   const columns = columnList(context);
-  const { rows, hash } = await session.one<{ rows: string; hash: string }>(sql`
+  const { gone, rows, hash } = await session.one<{ gone: string; rows: string; hash: string }>(sql`
     WITH gone AS (${deletion} RETURNING ${columns}),
          kept AS (INSERT INTO ${ident(holder.schema, holder.name)} AS kept (${columns}) SELECT ${columns} FROM gone
                   RETURNING ${rowHash(sql`kept`)} AS hash)
-    SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
+    SELECT (SELECT pg_catalog.count(*) FROM gone)::pg_catalog.text AS gone, pg_catalog.count(*)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(hash), 0)::pg_catalog.text AS hash FROM kept`);
   if (Number(rows) > size.maxRows) throw new BatchTooLarge('ROWS');
+  if (gone !== rows) {
+    throw new Stop(
+      'ROWS_KEPT',
+      `A trigger or rule of ${holder.schema}.${holder.name} keeps rows out of the archive. Remove it and resume.`,
+    );
+  }
   const frame: Frame = { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash };
   return { rows: Number(rows), store: () => Promise.resolve(frame) };
 }

@@ -2,6 +2,7 @@ import type { OperationSpec } from '../../domain/plan.ts';
 import { readRelation, type Relation } from '../../target/catalog.ts';
 import { compileFilter } from '../../target/row-filter.ts';
 import { fromCatalog, ident, join, type Sql, sql, toText } from '../../target/sql.ts';
+import { countLines } from '../count-lines.ts';
 import { columnDefinitions } from '../archive-table.ts';
 import {
   BatchTooLarge,
@@ -90,8 +91,14 @@ async function putBack(
   frames: readonly StoredFrame[],
   end: number,
 ): Promise<Treated> {
-  for (const frame of frames) await copyIn(context, await frame.read());
+  let archived = 0;
+  for (const frame of frames) {
+    const bytes = await frame.read();
+    archived += countLines(bytes);
+    await copyIn(context, bytes);
+  }
   const rows = await context.session.execute(insert);
+  assertAllBack(context, rows, archived);
   const units = frames.reduce((sum, frame) => sum + frame.rows, 0);
   return { units, rows, cursor: end, store: keepsNothing };
 }
@@ -131,11 +138,25 @@ async function fromTable(context: Context, source: SourceArchive, target: Relati
     picker,
     async (batchSession, places, size) => {
       const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${places})`;
+      const { archived } = await batchSession.one<{ archived: number }>(
+        sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS archived FROM ${from} AS stage`,
+      );
+      if (archived > size.maxRows) throw new BatchTooLarge('ROWS');
       const rows = await batchSession.execute(insertion(context, source, target, from));
-      if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
+      assertAllBack(context, rows, archived);
       return { rows, store: keepsNothing };
     },
     { overlaps: false, finish: () => moveSequences(context, target) },
+  );
+}
+
+/** Without a filter or a rule for conflicts every row comes back, or the batch does not count. */
+function assertAllBack({ spec }: Context, rows: number, archived: number): void {
+  if (spec.where !== null || spec.onConflict === 'SKIP' || rows === archived) return;
+  throw new Stop(
+    'ROWS_KEPT',
+    `Of ${archived} archived rows ${rows} were put back: a trigger or rule of ${spec.schema}.${spec.table} keeps the others out. ` +
+      'Change it and resume, or cancel and restore into a side table.',
   );
 }
 
