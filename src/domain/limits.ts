@@ -31,6 +31,46 @@ export function limitsFrom(input: LimitsInput | null | undefined, tableRows: num
   };
 }
 
+export interface Counted {
+  readonly rows: number;
+  readonly rowsAreExact: boolean;
+  readonly share: number;
+  readonly tableRows: number;
+}
+
+/**
+ * The limits that the run asserts: shares become rows of the table as it is now, since a batch can count rows only. Where the
+ * plan itself could not count, the number above which somebody else would have to approve it is a limit too.
+ */
+export function runLimits(
+  limits: Limits,
+  kind: PlanKind,
+  environment: Environment,
+  counted: Counted,
+): Limits {
+  const bounds = [
+    limits.maxRows,
+    shareInRows(limits.maxShare, counted),
+    counted.rowsAreExact || needsApproval(kind, environment, counted)
+      ? null
+      : rowsWithoutApproval(kind, environment, counted.tableRows),
+  ].filter((bound) => bound !== null);
+  return { ...limits, maxRows: bounds.length === 0 ? null : Math.min(...bounds) };
+}
+
+/** All of the table is no limit: rows that come meanwhile are part of it. */
+function shareInRows(maxShare: number | null, { rowsAreExact, tableRows }: Counted): number | null {
+  if (maxShare === null) return rowsAreExact ? null : SHARE_FLOOR_ROWS;
+  return maxShare === 1 ? null : Math.floor(maxShare * tableRows);
+}
+
+function rowsWithoutApproval(kind: PlanKind, environment: Environment, tableRows: number): number | null {
+  if (environment !== 'PRODUCTION') return null;
+  const cap = CAPS[environment];
+  if (kind !== 'ARCHIVE') return cap.rows;
+  return Math.min(cap.rows, Math.max(SHARE_FLOOR_ROWS - 1, Math.floor(cap.share * tableRows)));
+}
+
 function checkedRows(maxRows: number | null): number | null {
   if (maxRows === null || (Number.isSafeInteger(maxRows) && maxRows > 0)) return maxRows;
   throw badInput('limits.maxRows must be a whole number above 0.');

@@ -27,6 +27,7 @@ export interface RelationIdentity {
 }
 
 export interface Limits {
+  /** in a plan's spec the smaller of what was asked for and maxShare of the table as it was; each batch asserts it */
   readonly maxRows: number | null;
   /** of the table's rows, 0..1 */
   readonly maxShare: number | null;

@@ -1,5 +1,5 @@
 import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
-import { limitsFrom } from '../domain/limits.ts';
+import { limitsFrom, runLimits } from '../domain/limits.ts';
 import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
 import { throttleFrom } from '../domain/throttle.ts';
@@ -63,7 +63,7 @@ export async function planDeletion(
     ...shared,
     ...(await drawUp(look, effects, access.blockers)),
     operation: operation(chosen.pick, held.filter),
-    limits,
+    limits: runLimits(limits, destination ? 'ARCHIVE' : 'PURGE', context.database.environment, measured),
   };
 }
 

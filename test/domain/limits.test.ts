@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { limitsFrom, needsApproval } from '../../src/domain/limits.ts';
+import { limitsFrom, needsApproval, runLimits } from '../../src/domain/limits.ts';
 
 describe('limits', () => {
   it('allow half of a table when nothing is said, and any share of a small one', () => {
@@ -27,6 +27,35 @@ describe('limits', () => {
     { maxDuration: 'PT' },
   ])('are refused when they make no sense: %j', (input) => {
     expect(() => limitsFrom(input, 10)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+  });
+});
+
+describe('the limits of a run', () => {
+  const counted = { rows: 100, rowsAreExact: true, share: 0.01, tableRows: 10_001 };
+  const estimated = { ...counted, rowsAreExact: false };
+  const huge = { rows: 9e6, rowsAreExact: false, share: 0.009, tableRows: 1e9 };
+  it.each([
+    ['half of the table when nothing is said', {}, 'PURGE', 'STAGING', counted, 5_000],
+    ['the smaller of rows and share', { maxRows: 70, maxShare: 0.3 }, 'PURGE', 'STAGING', counted, 70],
+    ['the smaller of share and rows', { maxRows: 9_000, maxShare: 0.3 }, 'PURGE', 'STAGING', counted, 3_000],
+    ['nothing, when all is meant', { maxShare: 1 }, 'PURGE', 'STAGING', counted, null],
+    ['nothing in a small table', {}, 'PURGE', 'STAGING', { ...counted, tableRows: 999 }, null],
+    [
+      'a thousand rows of one that only seems small',
+      {},
+      'PURGE',
+      'STAGING',
+      { ...estimated, tableRows: 0 },
+      1_000,
+    ],
+    ['what needs no approval', { maxShare: 1 }, 'ARCHIVE', 'PRODUCTION', huge, 10_000_000],
+    ['a share that needs no approval', { maxShare: 0.9 }, 'ARCHIVE', 'PRODUCTION', estimated, 5_000],
+    ['what was asked for, with an approval', { maxShare: 0.9 }, 'PURGE', 'PRODUCTION', estimated, 9_000],
+    ['what was asked for, where none is needed', { maxShare: 1 }, 'ARCHIVE', 'STAGING', huge, null],
+    ['what was asked for, when counted', { maxShare: 1 }, 'ARCHIVE', 'PRODUCTION', counted, null],
+  ] as const)('are %s', (_what, input, kind, environment, found, maxRows) => {
+    const limits = limitsFrom(input, found.tableRows);
+    expect(runLimits(limits, kind, environment, found)).toEqual({ ...limits, maxRows });
   });
 });
 
