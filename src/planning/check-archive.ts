@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { RowFilter } from '../domain/filter.ts';
 import type { PlanNotice } from '../domain/plan.ts';
 import { hasEnded } from '../domain/run.ts';
 import {
@@ -7,9 +8,12 @@ import {
   type RestoreSpec,
   stateOfArchiving,
 } from '../store/archive-runs.ts';
+import type { ArchiveView } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';
 import type { Relation } from '../target/catalog.ts';
-import { notice } from './plan-context.ts';
+import { compileFilter } from '../target/row-filter.ts';
+import { fromCatalog, ident, join, sql } from '../target/sql.ts';
+import { nameOf, notice, type PlanContext } from './plan-context.ts';
 
 type Wanted = Pick<RestoreSpec, 'archiveId' | 'sourceRunId' | 'where' | 'into' | 'onConflict'>;
 
@@ -66,6 +70,38 @@ function alreadyRestored({ runId, endedAt }: EarlierRestore, isKeyed: boolean): 
         `Rows of this archive went back into the table already (run ${runId}${when}), and it has no unique index: they would be there twice.`,
         'Restore into: SIDE_TABLE, and compare.',
       );
+}
+
+/** Rows of an archive table can be held against those that are there; files are only read by the run. */
+export async function checkKeys(
+  { session, budget }: PlanContext,
+  { content: { holder, columns } }: ArchiveView,
+  source: Relation,
+  where: RowFilter | null,
+): Promise<PlanNotice[]> {
+  const archived = new Map(columns.map(({ name, type }) => [name, type]));
+  const key = source.columns.filter(({ name }) => source.primaryKey?.includes(name));
+  const isComparable = key.every(
+    ({ name, type, comparison }) =>
+      archived.get(name) === type && comparison.eq !== null && !comparison.recast,
+  );
+  if (holder === null || key.length === 0 || !isComparable) return [];
+  const [kept, present] = [ident('kept'), ident('present')];
+  const same = key.map(
+    ({ name, comparison }) =>
+      sql`${kept}.${ident(name)} ${fromCatalog(comparison.eq as string)} ${present}.${ident(name)}`,
+  );
+  const chosen = where === null ? sql`true` : compileFilter(where, source, kept);
+  const taken = await budget.query(
+    session,
+    sql`SELECT FROM ONLY ${ident(holder.schema, holder.name)} AS ${kept}
+          JOIN ONLY ${ident(source.schema, source.name)} AS ${present} ON ${join(same, ' AND ')} WHERE ${chosen} LIMIT 1`,
+  );
+  if (taken === null || taken.length === 0) return [];
+  const message = `The keys of archived rows are taken in ${nameOf(source)}: the first of them would fail the run.`;
+  return [
+    notice('KEYS_TAKEN', message, 'onConflict: SKIP leaves those rows out; SIDE_TABLE takes them all.'),
+  ];
 }
 
 const IN_PART = notice(

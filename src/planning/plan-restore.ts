@@ -7,7 +7,7 @@ import type { Store } from '../store/open-store.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
 import { ident, sql } from '../target/sql.ts';
-import { checkArchive } from './check-archive.ts';
+import { checkArchive, checkKeys } from './check-archive.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
 import { restoreForecast } from './forecast.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
@@ -49,6 +49,7 @@ export async function planRestore(
     table: target.name,
   };
   const history = await checkArchive(context.deps.store, operation, source);
+  const blockers = [...history.blockers, ...checked.blockers];
   const share = archive.rows === 0 ? 0 : rows.count / archive.rows;
   const bytes = Math.round(plainBytes(archive) * share);
   return {
@@ -62,7 +63,12 @@ export async function planRestore(
     impact: restoreForecast(rows.count, rows.exact, share, bytes, throttle.dutyCycle),
     effects: source === null ? [] : triggerEffects(source, 'INSERT', rows.count, 1),
     locks: [{ relation: nameOf(target), mode: 'ROW EXCLUSIVE', longestMs: throttle.batchMs }],
-    blockers: [...history.blockers, ...checked.blockers],
+    blockers: [
+      ...blockers,
+      ...(blockers.length > 0 || source === null || input.onConflict === 'SKIP'
+        ? []
+        : await checkKeys(context, archive, source, where)),
+    ],
     warnings: [...history.warnings, ...checked.warnings, ...rowWarnings(archive, rows.exact)],
     steps: [LEDGER_STEP, ...restoreSteps(archive, target, shape, where, input)],
     sample: [],

@@ -76,6 +76,17 @@ describe('deciding on a plan', () => {
     }
   });
 
+  it('may be the own no: whoever made a plan takes it back, and nobody else without the role', async () => {
+    const plan = await purge();
+    await expect(planning.plans.reject(plan.id, null, principal('otto'))).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    expect(await planning.plans.reject(plan.id, 'wrong table', OPERATOR)).toMatchObject({
+      state: 'REJECTED',
+      approvals: [{ by: 'olga', decision: 'REJECTED', comment: 'wrong table' }],
+    });
+  });
+
   it('is made once when two decide at once', async () => {
     const plan = await purge();
     const decisions = await Promise.allSettled([

@@ -280,6 +280,19 @@ describe('the plan of a restore', () => {
     expect(codes(same)).toEqual(['ALREADY_RESTORED']);
   });
 
+  it('finds keys that are taken, where the archive is a table', async () => {
+    await planning.target.run(
+      'CREATE TABLE live (id int PRIMARY KEY, note text); INSERT INTO live VALUES (3, NULL); CREATE TABLE shelf (id int, note text); INSERT INTO shelf SELECT generate_series(1, 5)',
+    );
+    const { id } = await makeArchive('live', { kind: 'TABLE', holder: 'shelf', rows: 5 });
+    const asked = (value: string, change: Partial<PlanRestoreInput> = {}) =>
+      restore({ archiveId: id, where: { column: 'id', op: 'LE', value }, ...change });
+    expect(codes(await restore({ archiveId: id }))).toEqual(['KEYS_TAKEN']);
+    expect([codes(await asked('3')), codes(await asked('2'))]).toEqual([['KEYS_TAKEN'], []]);
+    expect(codes(await asked('3', { onConflict: 'SKIP' }))).toEqual([]);
+    expect(codes(await asked('3', { into: 'SIDE_TABLE' }))).toEqual([]);
+  });
+
   it('takes a throttle, and counts its rests into the time that it takes', async () => {
     await planning.target.run('CREATE TABLE slow (id int PRIMARY KEY, note text)');
     const archive = await makeArchive('slow', { rows: 1_200_000 });
