@@ -1,8 +1,11 @@
 import type { Permission } from '../security/permissions.ts';
 
+/** One permission, or any one of several. */
+export type Wanted = Permission | readonly [Permission, Permission];
+
 /** What each root field asks for. A field that is missing here cannot be served: the guard refuses to be built. */
 export const ACCESS: Readonly<
-  Record<'Query' | 'Mutation' | 'Subscription', Readonly<Record<string, Permission>>>
+  Record<'Query' | 'Mutation' | 'Subscription', Readonly<Record<string, Wanted>>>
 > = {
   Query: {
     viewer: 'read',
@@ -35,7 +38,7 @@ export const ACCESS: Readonly<
     planReindex: 'plan',
     planRestore: 'plan',
     approvePlan: 'approve',
-    rejectPlan: 'approve',
+    rejectPlan: ['approve', 'plan'], // whoever made a plan may take it back: planning/decide-plan decides
     startRun: 'execute',
     pauseRun: 'execute',
     resumeRun: 'execute',

@@ -3,7 +3,7 @@ import { GraphQLError, type GraphQLSchema, isObjectType } from 'graphql';
 import type * as middleware from 'graphql-middleware';
 import type * as shield from 'graphql-shield';
 import { roleFor, scopeOf, type Permission } from '../security/permissions.ts';
-import { ACCESS, NESTED_ACCESS } from './access.ts';
+import { ACCESS, NESTED_ACCESS, type Wanted } from './access.ts';
 import { makeAuditTrail } from './audit-trail.ts';
 import type { ApiContext } from './context.ts';
 import type { Log } from '../log.ts';
@@ -22,13 +22,13 @@ export const forbidden = (permission: Permission) =>
     extensions: { code: 'FORBIDDEN', scope: scopeOf(permission) },
   });
 
-const may = ({ permissions }: ApiContext, permission: Permission) =>
-  permissions.has(permission) || forbidden(permission);
+function may({ permissions }: ApiContext, wanted: Wanted) {
+  const anyOf = typeof wanted === 'string' ? [wanted] : wanted;
+  return anyOf.some((permission) => permissions.has(permission)) || forbidden(anyOf[0]);
+}
 
-const needs = (permission: Permission) =>
-  rule({ cache: 'no_cache' })((_root: unknown, _args: unknown, context: ApiContext) =>
-    may(context, permission),
-  );
+const needs = (wanted: Wanted) =>
+  rule({ cache: 'no_cache' })((_root: unknown, _args: unknown, context: ApiContext) => may(context, wanted));
 
 const needsWhenExact = (permission: Permission) =>
   rule({ cache: 'no_cache' })((_root: unknown, args: { exact?: boolean }, context: ApiContext) =>
