@@ -167,7 +167,9 @@ async function restoreAll(
   const archiveId = run.archive?.id ?? '';
   const { verifyArchive } = await api.request(VerifyArchiveDocument, { id: archiveId });
   check(`${kind}: verifyArchive`, verifyArchive.ok, true);
-  const { planRestore } = await api.request(PlanRestoreDocument, { input: { archiveId } });
+  const { planRestore } = await api.request(PlanRestoreDocument, {
+    input: { archiveId, throttle: { dutyCycle: 0.8 } },
+  });
   const { startRun } = await api.request(StartRunDocument, {
     planId: planRestore.id,
     planHash: planRestore.hash,

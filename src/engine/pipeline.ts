@@ -63,7 +63,7 @@ export class Pipeline {
     await Promise.allSettled(this.#busy);
     this.#deps.work.rewind();
     this.#last = Promise.resolve();
-    this.#busy.fill(this.#last);
+    for (const turn of this.#deps.lanes.keys()) this.#busy[turn] = Promise.resolve();
   }
 
   async #finish(piece: Piece, begun: Promise<OpenBatch>, previous: Promise<void>): Promise<void> {

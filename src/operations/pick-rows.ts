@@ -169,11 +169,7 @@ export class RowPicker {
     const places = new RowPlaces();
     await this.#session.transaction(async () => {
       await this.#session.script(`${this.#session.longRead()}; ${statement.settings}`);
-      try {
-        for await (const chunk of this.#session.copyOut(statement)) places.read(chunk as Buffer);
-      } catch (error) {
-        throw this.#session.failure(error);
-      }
+      await this.#session.copyOut(statement, (piece) => places.read(piece));
     });
     return places;
   }

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import pg from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
 import type { TlsMode } from '../domain/words.ts';
+import { CopyOut } from './copy-out.ts';
 import { type BoundStatement, type Sql, toQuery } from './sql.ts';
 import { targetFailure } from './sqlstate.ts';
 
@@ -183,9 +184,9 @@ export class Session {
     await this.script(statement);
   }
 
-  /** COPY ... TO STDOUT as a stream of bytes; within a transaction. */
-  copyOut(statement: BoundStatement): Readable {
-    return this.#client.query(copyTo(statement.text));
+  /** COPY ... TO STDOUT within a transaction; hands on its bytes as they come and answers with the number of rows. */
+  async copyOut(statement: BoundStatement, onData: (piece: Buffer) => void): Promise<number> {
+    return this.guard(() => this.#client.query(new CopyOut(statement.text, onData)).done);
   }
 
   /** COPY ... FROM STDIN as a writable stream; within a transaction. */

@@ -1,7 +1,7 @@
 import type { OperationSpec } from '../../domain/plan.ts';
 import type { Session } from '../../target/session.ts';
 import { compileFilter } from '../../target/row-filter.ts';
-import { ident, join, type Sql, sql, toBoundStatement } from '../../target/sql.ts';
+import { ident, join, type Sql, sql, toBoundStatement, type BoundStatement } from '../../target/sql.ts';
 import {
   type BatchSize,
   BatchTooLarge,
@@ -12,7 +12,6 @@ import {
   Stop,
 } from '../define-operation.ts';
 import { createHolder } from '../archive-table.ts';
-import { countLines } from '../count-lines.ts';
 import { deletable } from '../delete-rows.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { deletesOverlap, keepsNothing, pickedWork, type TreatRows } from '../picked-work.ts';
@@ -66,23 +65,17 @@ async function moveToFile(
   return { rows, store: async () => context.sink.append(session, await compress(bytes), rows) };
 }
 
-async function collect(session: Session, statement: ReturnType<typeof toBoundStatement>, size: BatchSize) {
-  const chunks: Buffer[] = [];
+async function collect(session: Session, statement: BoundStatement, size: BatchSize) {
+  const pieces: Buffer[] = [];
   let length = 0;
-  let rows = 0;
-  try {
-    for await (const chunk of session.copyOut(statement) as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      rows += countLines(chunk);
-      if (length <= size.maxBytes) chunks.push(chunk);
-      else chunks.length = 0;
-    }
-  } catch (error) {
-    throw session.failure(error);
-  }
+  const rows = await session.copyOut(statement, (piece) => {
+    length += piece.length;
+    if (length <= size.maxBytes) pieces.push(piece);
+    else pieces.length = 0;
+  });
   if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
   if (length > size.maxBytes) throw new BatchTooLarge('BYTES');
-  return { bytes: Buffer.concat(chunks), rows };
+  return { bytes: Buffer.concat(pieces), rows };
 }
 
 async function moveToTable(
