@@ -10,6 +10,7 @@ import {
   listDatabases,
   markUnreachable,
   readStoreIdentity,
+  refuseTaken,
 } from '../store/databases.ts';
 import { type Capabilities, readCapabilities } from '../target/capabilities.ts';
 import { readIdentity } from '../target/identity.ts';
@@ -65,6 +66,7 @@ async function register(
   const reach = reachOf(deps, randomUUID(), input);
   const { identity, capabilities } = await look(deps, reach);
   refuseUnsafe({ identity, capabilities }, await readStoreIdentity(deps.store), input.allowSuperuser);
+  await refuseTaken(deps.store, { name: input.name, ...identity });
   await insertDatabase(deps.store, {
     ...reach,
     name: input.name,

@@ -1,12 +1,14 @@
 import type { Clock } from '../clock.ts';
 import type { Connect } from '../databases/connect.ts';
 import type { RowFilter } from '../domain/filter.ts';
+import { needsApproval } from '../domain/limits.ts';
 import { type OperationSpec, type PlanSpec, ROW_TOLERANCE, ROW_TOLERANCE_FLOOR } from '../domain/plan.ts';
 import { DeclutterError } from '../errors.ts';
 import { findArchiveById } from '../store/archives.ts';
+import { findDatabaseById } from '../store/databases.ts';
 import { holdsOn } from '../store/holds.ts';
 import type { Store } from '../store/open-store.ts';
-import { markPlan, type PlanView } from '../store/plans.ts';
+import { askForApproval, markPlan, type PlanView } from '../store/plans.ts';
 import { readCapabilities } from '../target/capabilities.ts';
 import { readRelation, readRelationByOid } from '../target/catalog.ts';
 import { describeSchema, readFingerprint, schemaChanges } from '../target/fingerprint.ts';
@@ -28,14 +30,15 @@ export interface CheckDeps {
   readonly budgetMs?: number;
 }
 
-type Plan = Pick<PlanView, 'id' | 'databaseId' | 'spec' | 'forecast'>;
+type Plan = Pick<PlanView, 'id' | 'databaseId' | 'state' | 'spec' | 'forecast'>;
 
 /**
  * Looks at the database again before a run starts: a plan is carried out exactly, or not at all.
- * @throws PRECONDITION_FAILED naming the fact that has changed; the plan is STALE then
+ * @throws PRECONDITION_FAILED naming the fact that has changed; the plan is STALE then. APPROVAL_REQUIRED
  */
 export function makeCheckPlanFresh(deps: CheckDeps): (plan: Plan) => Promise<void> {
   return async (plan) => {
+    await requireApproval(deps, plan);
     const session = await deps.connect(plan.databaseId, {
       ...READ_SETTINGS,
       applicationName: 'declutter/check',
@@ -51,6 +54,18 @@ export function makeCheckPlanFresh(deps: CheckDeps): (plan: Plan) => Promise<voi
       await session.close();
     }
   };
+}
+
+/** The environment may have become another since the plan was made. */
+async function requireApproval({ store }: CheckDeps, plan: Plan): Promise<void> {
+  if (plan.state !== 'READY') return;
+  const database = await findDatabaseById(store, plan.databaseId);
+  if (database === null || !needsApproval(plan.spec.kind, database.environment, plan.forecast.impact)) return;
+  await askForApproval(store, plan.id);
+  throw new DeclutterError(
+    'APPROVAL_REQUIRED',
+    `"${database.name}" is ${database.environment} now: this plan needs the approval of somebody else (approvePlan).`,
+  );
 }
 
 async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promise<string | null> {

@@ -1,4 +1,5 @@
 import { DeclutterError } from '../errors.ts';
+import { ENDED_STATES } from '../domain/run.ts';
 import type { Environment, TlsMode } from '../domain/words.ts';
 import type { Database, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
@@ -59,30 +60,73 @@ export async function findDatabaseById({ prisma }: Store, id: string): Promise<R
 
 export type NewDatabase = Omit<RegisteredDatabase, 'unreachable'> & { readonly createdBy: string };
 
-/** @throws CONFLICT when the name is taken */
+/** @throws CONFLICT when the name is taken, or the database has one already */
 export async function insertDatabase({ prisma }: Store, database: NewDatabase): Promise<void> {
   try {
     await prisma.database.create({ data: columnsOf(database) as Prisma.DatabaseUncheckedCreateInput });
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'P2002') throw error;
-    throw new DeclutterError(
-      'CONFLICT',
-      `A database named "${database.name}" is registered already.`,
-      {},
-      { cause: error },
-    );
+    await refuseTaken({ prisma }, database, error);
+    throw error;
   }
 }
 
+/** Under a second name a database would be out of reach of the holds and the environment of the first. @throws CONFLICT */
+export async function refuseTaken(
+  { prisma }: Pick<Store, 'prisma'>,
+  { name, systemIdentifier, databaseOid }: Pick<NewDatabase, 'name' | 'systemIdentifier' | 'databaseOid'>,
+  cause?: unknown,
+): Promise<void> {
+  const refuse = (message: string) => new DeclutterError('CONFLICT', message, {}, { cause });
+  if ((await prisma.database.count({ where: { name } })) > 0)
+    throw refuse(`A database named "${name}" is registered already.`);
+  if (systemIdentifier === null || databaseOid === null) return;
+  const same = await prisma.database.findFirst({
+    where: { systemIdentifier, databaseOid: BigInt(databaseOid) },
+    select: { name: true },
+  });
+  if (same === null) return;
+  throw refuse(
+    `This database is registered already, as "${same.name}" (the same system identifier and OID). ` +
+      'A standby of it is named under replicas (updateDatabase); a copy made of its files cannot be told from it.',
+  );
+}
+
+const STRICTNESS: readonly Environment[] = ['DEVELOPMENT', 'STAGING', 'PRODUCTION'];
+
+/** @throws CONFLICT when the environment would be a less strict one while holds or runs rely on it */
 export async function changeDatabase(
   { prisma }: Store,
   id: string,
   change: Partial<NewDatabase>,
 ): Promise<void> {
-  await prisma.database.update({
-    where: { id },
-    data: columnsOf(change),
+  await prisma.$transaction(async (tx) => {
+    // A hold or run that comes meanwhile waits for this lock, or is seen.
+    await tx.$queryRaw`SELECT id FROM database WHERE id = ${id}::uuid FOR UPDATE`;
+    const before = await tx.database.findUniqueOrThrow({ where: { id } });
+    const to = STRICTNESS.indexOf(change.environment ?? before.environment);
+    if (to < STRICTNESS.indexOf(before.environment)) await refuseWhileProtected(tx, before);
+    await tx.database.update({ where: { id }, data: columnsOf(change) });
   });
+}
+
+async function refuseWhileProtected(tx: Prisma.TransactionClient, { id, name, environment }: Database) {
+  const counts = {
+    runs: await tx.run.count({ where: { databaseId: id, state: { notIn: [...ENDED_STATES] } } }),
+    holds: await tx.hold.count({ where: { databaseId: id, releasedAt: null } }),
+  };
+  const kept = countsInWords(counts);
+  if (kept === null) return;
+  throw new DeclutterError(
+    'CONFLICT',
+    `"${name}" stays ${environment} while it has ${kept}. End the runs and release the holds first.`,
+    counts,
+  );
+}
+
+function countsInWords(counts: Readonly<Record<string, number>>): string | null {
+  const some = Object.entries(counts).filter(([, count]) => count > 0);
+  return some.length === 0 ? null : some.map(([noun, count]) => `${count} ${noun}`).join(', ');
 }
 
 /** null: it answers. */
@@ -98,12 +142,11 @@ export async function deleteDatabase({ prisma }: Store, id: string, name: string
       archives: await tx.archive.count({ where: { databaseId: id } }),
       holds: await tx.hold.count({ where: { databaseId: id, releasedAt: null } }),
     };
-    const kept = Object.entries(counts).filter(([, count]) => count > 0);
-    if (kept.length > 0) {
-      const what = kept.map(([noun, count]) => `${count} ${noun}`).join(', ');
+    const kept = countsInWords(counts);
+    if (kept !== null) {
       throw new DeclutterError(
         'CONFLICT',
-        `The database "${name}" has ${what}; their history would be lost.`,
+        `The database "${name}" has ${kept}; their history would be lost.`,
         counts,
       );
     }

@@ -107,6 +107,14 @@ export async function markPlan(
   return count === 1;
 }
 
+/** A plan that was ready needs somebody's yes after all. */
+export async function askForApproval({ prisma }: Store, id: string): Promise<void> {
+  await prisma.plan.updateMany({
+    where: { id, state: 'READY' },
+    data: { state: 'NEEDS_APPROVAL', needsApproval: true },
+  });
+}
+
 /** Writes down somebody's decision, if the plan still waits for one. @throws CONFLICT */
 export async function decidePlan(
   { prisma }: Store,

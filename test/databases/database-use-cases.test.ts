@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeConnect } from '../../src/databases/connect.ts';
 import type { RegisterDatabaseInput } from '../../src/databases/database-input.ts';
 import { type DatabaseDeps, makeDatabases } from '../../src/databases/database-use-cases.ts';
@@ -43,6 +43,13 @@ afterAll(async () => {
   await target.drop();
   await control.close();
   await rm(secrets, { recursive: true });
+});
+
+// A database can be registered under one name only, and all tests register the same one.
+afterEach(async () => {
+  const { prisma } = control.store;
+  await prisma.$transaction([prisma.run.deleteMany(), prisma.plan.deleteMany(), prisma.hold.deleteMany()]);
+  await prisma.database.deleteMany();
 });
 
 const role = () => `role_${target.name}`;
@@ -98,7 +105,8 @@ describe('registerDatabase', () => {
   it('does not open a password that was moved from another database', async () => {
     const use = deps();
     const { id } = await makeDatabases(use).register(input('moved'), ADMIN);
-    const other = (await makeDatabases(use).register(input('moved-from'), ADMIN)).id;
+    const from = await testDatabase();
+    const other = (await makeDatabases(use).register(input('moved-from', { database: from.name }), ADMIN)).id;
     const { passwordBox } = (await findDatabase(control.store, 'moved-from'))!;
     await control.store.prisma.database.update({
       where: { id },
@@ -107,6 +115,7 @@ describe('registerDatabase', () => {
     await expect(makeConnect(use)(id, SETTINGS)).rejects.toThrow();
     const session = await makeConnect(use)(other, SETTINGS);
     await session.close();
+    await from.drop();
   });
 
   it.each([
@@ -188,6 +197,24 @@ describe('registerDatabase', () => {
     });
   });
 
+  it('refuses two targets that are the same database, and names the first', async () => {
+    const again = (name: string, change: Partial<RegisterDatabaseInput> = {}) =>
+      makeDatabases(deps()).register(input(name, change), ADMIN);
+    await again('first');
+    const second = again('second', { host: 'localhost', environment: 'DEVELOPMENT' });
+    await expect(second).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('registered already, as "first"'),
+    });
+    await makeDatabases(deps()).remove('first');
+    const both = await Promise.allSettled([again('one'), again('other')]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(both.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { code: 'CONFLICT', message: expect.stringContaining('registered already, as "o') },
+    });
+    expect(await makeDatabases(deps()).list()).toHaveLength(1);
+  });
+
   it('hangs up on a server that asks for the password in clear text, before a byte of it is sent', async () => {
     let heard = '';
     const rogue = createServer((socket: Socket) => {
@@ -244,7 +271,7 @@ describe('connect', () => {
     await shortLived.drop();
     await expect(makeConnect(use)(id, SETTINGS)).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' });
     expect((await makeDatabases(use).find('anew'))!.unreachable).not.toBeNull();
-    expect((await makeDatabases(use).list()).length).toBeGreaterThan(1);
+    expect(await makeDatabases(use).list()).toMatchObject([{ name: 'anew' }]);
     await target.run(`CREATE DATABASE ${shortLived.name}`);
     await expect(makeConnect(use)(id, SETTINGS)).rejects.toThrow(/not the database that was registered/);
     await target.run(`DROP DATABASE ${shortLived.name} WITH (FORCE)`);
@@ -274,6 +301,40 @@ describe('updateDatabase and removeDatabase', () => {
       passwordRef: 'env:DECLUTTER_TARGET_SHOP_PASSWORD',
     });
     await other.drop();
+  });
+
+  it('keep the environment as strict as it is while holds or runs rely on it', async () => {
+    const use = deps();
+    const { id } = await makeDatabases(use).register(input('strict'), ADMIN);
+    const change = (environment: 'DEVELOPMENT' | 'STAGING' | 'PRODUCTION') =>
+      makeDatabases(use)
+        .update('strict', { environment })
+        .then(
+          (view) => view.environment,
+          (error: unknown) => `${(error as { code: string }).code}: ${(error as Error).message}`,
+        );
+    const { prisma } = control.store;
+    const held = { databaseId: id, schema: 'public', table: 't', reason: 'law', placedBy: 'ada' };
+    const hold = await prisma.hold.create({ data: held });
+    expect(await change('STAGING')).toMatch(/^CONFLICT: "strict" stays PRODUCTION while it has 1 holds/);
+    expect((await findDatabase(control.store, 'strict'))!.environment).toBe('PRODUCTION');
+    await prisma.hold.update({ where: { id: hold.id }, data: { releasedAt: new Date() } });
+    expect(await change('STAGING')).toBe('STAGING');
+    const plan = await prisma.plan.create({
+      data: {
+        databaseId: id,
+        ...{ kind: 'PURGE', state: 'STARTED', hash: 'h', requestedBy: 'ada', needsApproval: false },
+        ...{ expiresAt: new Date(), spec: {}, forecast: {} },
+      },
+    });
+    const run = await prisma.run.create({
+      data: { planId: plan.id, databaseId: id, state: 'PAUSED', startedBy: 'ada', throttle: {} },
+    });
+    expect(await change('DEVELOPMENT')).toMatch(/^CONFLICT: "strict" stays STAGING while it has 1 runs/);
+    expect(await change('PRODUCTION')).toBe('PRODUCTION');
+    expect(await change('STAGING')).toMatch(/^CONFLICT/);
+    await prisma.run.update({ where: { id: run.id }, data: { state: 'CANCELLED' } });
+    expect(await change('DEVELOPMENT')).toBe('DEVELOPMENT');
   });
 
   it('keep a database that holds protect', async () => {

@@ -192,6 +192,22 @@ describe('a plan that is to start', () => {
     await planning.target.run('DROP TABLE IF EXISTS events_2, child CASCADE');
   });
 
+  it('needs the approval that its database asks for by now', async () => {
+    const become = (environment: 'STAGING' | 'PRODUCTION') =>
+      planning.store.prisma.database.update({ where: { id: planning.databaseId }, data: { environment } });
+    await become('STAGING');
+    const plan = await purge();
+    expect(plan.state).toBe('READY');
+    await planning.checkFresh(plan);
+    await become('PRODUCTION');
+    await expect(planning.checkFresh(plan)).rejects.toMatchObject({ code: 'APPROVAL_REQUIRED' });
+    expect(await planning.plans.find(plan.id)).toMatchObject({
+      state: 'NEEDS_APPROVAL',
+      needsApproval: true,
+    });
+    await planning.checkFresh(await planning.plans.approve(plan.id, plan.hash, null, APPROVER));
+  });
+
   it('may have drifted a little, and its indexes and rights do not matter', async () => {
     const plan = await purge();
     await planning.target.run(
