@@ -169,7 +169,7 @@ export class RowPicker {
     const places = new RowPlaces();
     await this.#session.transaction(async () => {
       await this.#session.script(`${this.#session.longRead()}; ${statement.settings}`);
-      await this.#session.copyOut(statement, (piece) => places.read(piece));
+      await this.#session.copyOut(statement, (chunk, start, end) => places.read(chunk.subarray(start, end)));
     });
     return places;
   }

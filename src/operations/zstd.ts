@@ -5,7 +5,7 @@ const compressAsync = promisify(zstdCompress);
 const decompressAsync = promisify(zstdDecompress);
 
 /** node:zlib works in pieces of 16 kB unless told otherwise, each a trip to the thread pool: too many for a batch of megabytes. */
-const CHUNK = { chunkSize: 1 << 20 };
+const CHUNK = { chunkSize: 1 << 18 };
 
 /** Level 1 keeps about as few bytes of COPY text as level 3, in little more than half the time (docs/benchmarks.md). */
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 } };

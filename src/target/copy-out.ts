@@ -12,6 +12,9 @@ const SKIPPED = new Set([
 ]);
 const HEADER = 5;
 
+/** Bytes of rows: those of the chunk from start to end, good until the call returns. */
+export type OnData = (chunk: Buffer, start: number, end: number) => void;
+
 /**
  * COPY ... TO STDOUT, handed on in pieces as they come from the socket: pieces of rows, or whole ones, never copied and never
  * kept. Each row is a message of its own, so that a batch of thousands spends most of its time here: this reads the headers
@@ -21,7 +24,7 @@ export class CopyOut implements Submittable {
   /** Settles once the server is ready for the next statement. */
   readonly done: Promise<number>;
   readonly #text: string;
-  readonly #onData: (piece: Buffer) => void;
+  readonly #onData: OnData;
   readonly #resolve: (rows: number) => void;
   readonly #reject: (error: unknown) => void;
   #socket: Socket | null = null;
@@ -33,7 +36,7 @@ export class CopyOut implements Submittable {
   #cut: Buffer = Buffer.alloc(0);
   #rows = 0;
 
-  constructor(text: string, onData: (piece: Buffer) => void) {
+  constructor(text: string, onData: OnData) {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     this.done = promise;
     this.#resolve = resolve;
@@ -84,7 +87,7 @@ export class CopyOut implements Submittable {
         at += HEADER;
       }
       const end = Math.min(bytes.length, at + this.#left);
-      if (this.#isData && end > at) this.#onData(bytes.subarray(at, end));
+      if (this.#isData && end > at) this.#onData(bytes, at, end);
       this.#left -= end - at;
       at = end;
     }

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { TlsMode } from '../domain/words.ts';
-import { CopyOut } from './copy-out.ts';
+import { CopyOut, type OnData } from './copy-out.ts';
 import { type BoundStatement, type Sql, toQuery } from './sql.ts';
 import { targetFailure } from './sqlstate.ts';
 
@@ -185,7 +185,7 @@ export class Session {
   }
 
   /** COPY ... TO STDOUT within a transaction; hands on its bytes as they come and answers with the number of rows. */
-  async copyOut(statement: BoundStatement, onData: (piece: Buffer) => void): Promise<number> {
+  async copyOut(statement: BoundStatement, onData: OnData): Promise<number> {
     return this.guard(() => this.#client.query(new CopyOut(statement.text, onData)).done);
   }
 

@@ -18,7 +18,9 @@ describe('COPY TO STDOUT', () => {
       const statement = toBoundStatement(sql`
         COPY (SELECT i, pg_catalog.repeat('é', i * i % 70001) FROM pg_catalog.generate_series(1, ${typedValue('300', 'pg_catalog.int4')}) AS i) TO STDOUT`);
       await session.script(statement.settings);
-      return session.copyOut(statement, (piece) => pieces.push(piece));
+      return session.copyOut(statement, (chunk, start, end) =>
+        pieces.push(Buffer.from(chunk.subarray(start, end))),
+      );
     });
     expect(rows).toBe(300);
     const lines = Buffer.concat(pieces).toString().split('\n');
@@ -36,7 +38,7 @@ describe('COPY TO STDOUT', () => {
         toBoundStatement(
           sql`COPY (SELECT 1 / (20000 - i) FROM pg_catalog.generate_series(1, 30000) AS i) TO STDOUT`,
         ),
-        (piece) => (bytes += piece.length),
+        (_chunk, start, end) => (bytes += end - start),
       ),
     );
     await expect(failing).rejects.toMatchObject({ sqlstate: '22012' });

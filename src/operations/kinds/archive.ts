@@ -15,6 +15,7 @@ import { createHolder } from '../archive-table.ts';
 import { deletable } from '../delete-rows.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { deletesOverlap, keepsNothing, pickedWork, type TreatRows } from '../picked-work.ts';
+import { RowBuffer } from '../row-buffer.ts';
 import { rowHash } from '../row-hash.ts';
 import { compress } from '../zstd.ts';
 
@@ -66,16 +67,21 @@ async function moveToFile(
 }
 
 async function collect(session: Session, statement: BoundStatement, size: BatchSize) {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  const rows = await session.copyOut(statement, (piece) => {
-    length += piece.length;
-    if (length <= size.maxBytes) pieces.push(piece);
-    else pieces.length = 0;
-  });
+  const buffer = bufferOf(session);
+  buffer.clear(size.maxBytes);
+  const rows = await session.copyOut(statement, buffer.add);
   if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
-  if (length > size.maxBytes) throw new BatchTooLarge('BYTES');
-  return { bytes: Buffer.concat(pieces), rows };
+  if (buffer.isOver) throw new BatchTooLarge('BYTES');
+  return { bytes: buffer.bytes, rows };
+}
+
+const BUFFERS = new WeakMap<Session, RowBuffer>();
+
+/** Its own for each session: a session's next batch begins only when the bytes of the last one are durable. */
+function bufferOf(session: Session): RowBuffer {
+  const buffer = BUFFERS.get(session) ?? new RowBuffer();
+  BUFFERS.set(session, buffer);
+  return buffer;
 }
 
 async function moveToTable(
