@@ -1,5 +1,6 @@
 import type { Principal } from '../domain/principal.ts';
 import { Role } from '../domain/words.ts';
+import { DeclutterError } from '../errors.ts';
 import { fillShop } from '../demo/fill-shop.ts';
 import { shopOf } from '../demo/shop-rows.ts';
 import type { UseCases } from '../graphql/context.ts';
@@ -26,10 +27,15 @@ export async function provideShop(parts: Parts, { databases }: Pick<UseCases, 'd
   const shop = await makeShop(parts, parts.embedded, SHARE_TO_TRY);
   const registered = await findDatabase(parts.store, SHOP);
   if (registered === null) {
-    await databases.register(
-      { ...shop, name: SHOP, tls: 'DISABLE', environment: 'PRODUCTION', allowSuperuser: false },
-      SETUP,
-    );
+    await databases
+      .register(
+        { ...shop, name: SHOP, tls: 'DISABLE', environment: 'PRODUCTION', allowSuperuser: false },
+        SETUP,
+      )
+      .catch((error: unknown) => {
+        if (!(error instanceof DeclutterError) || error.code !== 'CONFLICT') throw error;
+        parts.log.info('the demo shop is registered under another name');
+      });
   } else if (registered.port !== shop.port && registered.host === shop.host) {
     await databases.update(SHOP, { port: shop.port }, SETUP); // the server had to take another port
   }

@@ -28,7 +28,8 @@ export function pageSize(request: PageRequest): number {
 export function pageStart(request: PageRequest, length: number): string[] | null {
   if (request.after == null) return null;
   const key = parseCursor(request.after);
-  if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string')) return key;
+  if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string'))
+    return key;
   throw badInput('The cursor in after is not one of ours.');
 }
 

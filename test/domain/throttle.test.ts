@@ -17,7 +17,10 @@ describe('throttleFrom', () => {
     expect(throttleFrom({ dutyCycle: 0.5 }, known)).toEqual({ ...known, dutyCycle: 0.5 });
   });
 
-  it.each([{ dutyCycle: 0 }, { dutyCycle: 1.1 }, { batchRows: 0 }, { batchMs: NaN }])('refuses %j', (input) => {
-    expect(() => throttleFrom(input)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
-  });
+  it.each([{ dutyCycle: 0 }, { dutyCycle: 1.1 }, { batchRows: 0 }, { batchMs: NaN }])(
+    'refuses %j',
+    (input) => {
+      expect(() => throttleFrom(input)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    },
+  );
 });
