@@ -48,8 +48,8 @@ export function makeArchiveUseCases(deps: ArchiveDeps) {
 /** Reads all that is listed, and names what is not: an archive is good only when both are fine. */
 async function verify(deps: ArchiveDeps, archive: ArchiveView): Promise<ArchiveVerification> {
   const segments = await allSegments(deps.store, archive.id);
-  const { result } = await requireRun(deps.store, archive.runId);
-  const unread = (session: Session | null) => unreadRows(session, archive, segments, result.rowsArchived);
+  const run = await requireRun(deps.store, archive.runId);
+  const unread = (session: Session | null) => unreadRows(session, archive, segments, run);
   if (archive.kind === 'TABLE') return verifyTableWhole(deps, archive, segments, unread);
   const files = deps.fileStores.get(archive.store ?? '');
   if (!files)
