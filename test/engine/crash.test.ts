@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import { DEFAULT_THROTTLE, hasEnded } from '../../src/domain/run.ts';
+import { findArchiveByRun } from '../../src/store/archives.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
+import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
@@ -51,12 +53,12 @@ async function spawnWorker(): Promise<ChildProcess> {
 }
 
 /** Kills the worker with -9 at three random moments of its work, then lets one finish. */
-async function runThroughKills(runId: string): Promise<number> {
+async function runThroughKills(runId: string, span = 6_000): Promise<number> {
   let kills = 0;
   for (;;) {
     const worker = await spawnWorker();
     const before = (await requireRun(engine.deps.store, runId)).progress.rowsDone;
-    const goal = before + 1 + Math.floor(Math.random() * 6_000);
+    const goal = before + 1 + Math.floor(Math.random() * span);
     for (;;) {
       const run = await requireRun(engine.deps.store, runId);
       if (hasEnded(run.state) || run.state === 'PAUSED') {
@@ -125,5 +127,40 @@ describe('a worker killed with -9 three times', () => {
     expect(await runThroughKills(runId)).toBe(3);
     expect(await fingerprintOf(database, 'SELECT * FROM event')).toEqual(kept);
     expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(original.rows - kept.rows);
+  }, 120_000);
+
+  it('archives a table with quoted names and every type, and gives it back as it was', async () => {
+    await makeEveryType(database, 12_000);
+    const table = `"Sch ""é"""."Ta ble ""☃"", x"`;
+    const before = await fingerprintOf(database, `SELECT * FROM ${table}`);
+    const cutoff = new Date(Date.now() - 3_000.5 * 86_400_000).toISOString();
+    const runId = await engine.queue(
+      EVERY_TYPE,
+      {
+        ...archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' }),
+        filter: { column: 'Old at', op: 'LT', value: cutoff },
+      } as OperationSpec,
+      { throttle: { ...SLOW, batchRows: 100 } },
+    );
+    expect(await runThroughKills(runId, 2_000)).toBe(3);
+    const manifest = await loadArchive(database, engine.archiveDir, runId, table, 'kept');
+    expect(manifest.rows).toBe(9_000);
+    expect(await fingerprintOf(database, `SELECT * FROM ${table} UNION ALL SELECT * FROM kept`)).toEqual(
+      before,
+    );
+    expect(await strayFiles(engine.archiveDir, runId, manifest)).toEqual([]);
+    const archive = await findArchiveByRun(engine.deps.store, runId);
+    const restoreId = await engine.queue(EVERY_TYPE, {
+      kind: 'RESTORE',
+      archiveId: archive?.id ?? '',
+      sourceRunId: runId,
+      where: null,
+      into: 'SOURCE',
+      onConflict: 'REFUSE',
+      schema: EVERY_TYPE.schema,
+      table: EVERY_TYPE.name,
+    });
+    expect(await engine.work(restoreId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await fingerprintOf(database, `SELECT * FROM ${table}`)).toEqual(before);
   }, 120_000);
 });
