@@ -28,7 +28,7 @@ export interface Picked {
 
 /** A list longer than this is made again for what it left over. */
 const MAX_LISTED = 2_000_000;
-/** Lists after the ranges: each takes in the rows that moved meanwhile. What moves on for ever is left to the next run. */
+/** Lists after the ranges: each takes in the rows that moved meanwhile. Rows that move on for ever stop the run (ROWS_KEPT). */
 const MAX_LISTS = 5;
 const MAX_RANGE_BLOCKS = 4_096;
 const START: Record<Pick, PickCursor> = {
