@@ -121,9 +121,12 @@ export async function readFrame(handle: FileHandle, frame: LedgerFrame): Promise
 
 /** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
 export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(length);
-  for (let done = 0; done < length;) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
+  return fill(handle, Buffer.allocUnsafe(length), start);
+}
+
+async function fill(handle: FileHandle, bytes: Buffer, start: number): Promise<Buffer> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
     if (bytesRead === 0)
       throw new Stop(
         'ARCHIVE_DAMAGED',
@@ -135,12 +138,14 @@ export async function readExactly(handle: FileHandle, start: number, length: num
   return bytes;
 }
 
-const PIECE = 1 << 20;
+const PIECE = 1 << 18;
 
+/** Reads into the same piece of memory again and again: a segment's worth of garbage would show in the worker's size. */
 export async function hashOfFile(handle: FileHandle, length: number): Promise<string> {
   const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafe(Math.min(PIECE, length));
   for (let start = 0; start < length; start += PIECE) {
-    hash.update(await readExactly(handle, start, Math.min(PIECE, length - start)));
+    hash.update(await fill(handle, piece.subarray(0, Math.min(PIECE, length - start)), start));
   }
   return hash.digest('hex');
 }
