@@ -48,10 +48,10 @@ export class FileArchive implements SegmentSink {
   }
 
   /** Within the batch's transaction, before its COMMIT. */
-  async append(session: Session, bytes: Buffer, rows: number): Promise<Frame> {
+  async append(session: Session, text: Buffer, rows: number): Promise<Frame> {
     const { runId, fence } = this.#owner;
     this.#open ??= await SegmentFile.create(this.#store, runId, this.#lastSequence + 1, fence);
-    const frame = await this.#open.append(bytes, rows);
+    const frame = await this.#open.append(text, rows);
     if (!this.#recorded) {
       await writeSegment(session, runId, fence, openSegment(this.#open));
     }

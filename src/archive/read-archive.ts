@@ -1,9 +1,10 @@
 import type { ArchiveContent } from '../domain/plan.ts';
 import { type SourceArchive, Stop, type StoredFrame } from '../operations/define-operation.ts';
-import { decompress } from '../operations/zstd.ts';
+import { release } from '../release.ts';
 import type { ArchiveSegmentView } from '../store/archives.ts';
 import { type FileStore, openFile } from './file-store.ts';
-import { hashOfFile, readExactly } from './segment-file.ts';
+import { hashOfFile, readExactly } from './read-file.ts';
+import { decompress } from './zstd.ts';
 import { type FramePosition, framePositions } from './zstd-frames.ts';
 
 /**
@@ -40,7 +41,10 @@ async function readRows(
 ): Promise<Buffer> {
   const handle = await openFile(store, segment.location);
   try {
-    return await decompress(await readExactly(handle, start, length));
+    const frame = await readExactly(handle, start, length);
+    const rows = await decompress(frame);
+    release(frame);
+    return rows;
   } finally {
     await handle.close();
   }

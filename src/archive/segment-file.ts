@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { countLines } from '../operations/count-lines.ts';
 import { type Frame, Stop } from '../operations/define-operation.ts';
 import type { LedgerFrame } from '../target/ledger.ts';
 import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
-import { decompress } from '../operations/zstd.ts';
+import { release } from '../release.ts';
+import { hashOf, hashOfFile, readExactly } from './read-file.ts';
+import { compress, rowsIn } from './zstd.ts';
 
 export interface SealedSegment {
   readonly location: string;
@@ -21,14 +21,13 @@ export class SegmentFile {
   readonly location: string;
   readonly #store: FileStore;
   readonly #handle: FileHandle;
-  #committed: number;
+  #committed = 0;
 
   private constructor(store: FileStore, sequence: number, location: string, handle: FileHandle) {
     this.#store = store;
     this.sequence = sequence;
     this.location = location;
     this.#handle = handle;
-    this.#committed = 0;
   }
 
   /** A new file; its name carries the fence, so that two workers never write to the same one. */
@@ -56,8 +55,9 @@ export class SegmentFile {
     return this.#committed;
   }
 
-  /** Writes, makes durable and reads back; counts only once confirmed. */
-  async append(bytes: Buffer, rows: number): Promise<Frame> {
+  /** Writes the rows (COPY text) as a frame, makes it durable and reads it back; counts only once confirmed. */
+  async append(text: Buffer, rows: number): Promise<Frame> {
+    const bytes = await compress(text);
     const start = this.#committed;
     const sha256 = hashOf(bytes);
     const stored = await guarded(async () => {
@@ -71,7 +71,11 @@ export class SegmentFile {
         'The archive store gave back other bytes than were written. Check the disk.',
       );
     }
-    return { segment: this.sequence, start, length: bytes.length, sha256, rowHash: null };
+
+    const frame = { segment: this.sequence, start, length: bytes.length, sha256, rowHash: null };
+    release(bytes);
+    release(stored);
+    return frame;
   }
 
   confirm(frame: Frame): void {
@@ -101,7 +105,7 @@ export class SegmentFile {
     }
   }
 
-  async #readBack(start: number, length: number): Promise<Buffer> {
+  #readBack(start: number, length: number): Promise<Buffer> {
     return readExactly(this.#handle, start, length);
   }
 }
@@ -117,41 +121,4 @@ export async function readFrame(handle: FileHandle, frame: LedgerFrame): Promise
     );
   }
   return bytes;
-}
-
-/** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
-export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {
-  return fill(handle, Buffer.allocUnsafe(length), start);
-}
-
-async function fill(handle: FileHandle, bytes: Buffer, start: number): Promise<Buffer> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-    if (bytesRead === 0)
-      throw new Stop(
-        'ARCHIVE_DAMAGED',
-        'A segment of the archive is shorter than the ledger says.',
-        'FAILED',
-      );
-    done += bytesRead;
-  }
-  return bytes;
-}
-
-const PIECE = 1 << 18;
-
-/** Reads into the same piece of memory again and again: a segment's worth of garbage would show in the worker's size. */
-export async function hashOfFile(handle: FileHandle, length: number): Promise<string> {
-  const hash = createHash('sha256');
-  const piece = Buffer.allocUnsafe(Math.min(PIECE, length));
-  for (let start = 0; start < length; start += PIECE) {
-    hash.update(await fill(handle, piece.subarray(0, Math.min(PIECE, length - start)), start));
-  }
-  return hash.digest('hex');
-}
-
-export const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
-
-async function rowsIn(frame: Buffer): Promise<number> {
-  return countLines(await decompress(frame));
 }

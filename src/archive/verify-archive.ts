@@ -1,16 +1,15 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { PlanNotice } from '../domain/plan.ts';
 import { Stop } from '../operations/define-operation.ts';
-import { countLines } from '../operations/count-lines.ts';
 import { rowHash } from '../operations/row-hash.ts';
 import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
 import { tableChecksum } from '../store/archives.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql } from '../target/sql.ts';
 import { type FileStore, openFile } from './file-store.ts';
-import { hashOfFile } from './segment-file.ts';
+import { hashOfFile } from './read-file.ts';
+import { rowsIn } from './zstd.ts';
 import { framesOf } from './zstd-frames.ts';
-import { decompress } from '../operations/zstd.ts';
 
 export interface ArchiveVerification {
   readonly ok: boolean;
@@ -60,7 +59,7 @@ async function readWhole(handle: FileHandle): Promise<Content> {
   const { size: bytes } = await handle.stat();
   const sha256 = await hashOfFile(handle, bytes);
   let rows = 0;
-  for await (const frame of framesOf(handle, bytes)) rows += countLines(await decompress(frame));
+  for await (const frame of framesOf(handle, bytes)) rows += await rowsIn(frame);
   return { bytes, sha256, rows };
 }
 

@@ -1,11 +1,14 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Stop } from '../operations/define-operation.ts';
-import { readExactly } from './segment-file.ts';
+import { readExactly } from './read-file.ts';
 
 const MAGIC = 0xfd2fb528;
 const DICTIONARY_BYTES = [0, 1, 2, 4] as const;
 const CONTENT_SIZE_BYTES = [0, 2, 4, 8] as const;
 const RLE_BLOCK = 1;
+
+/** The magic number and the descriptor. */
+const HEAD = 5;
 
 /**
  * The zstd frames of a file, one after the other (RFC 8878, section 3.1.1). Needed because node:zlib stops without a word
@@ -33,10 +36,10 @@ export async function framePositions(handle: FileHandle, size: number): Promise<
 }
 
 async function frameLength(handle: FileHandle, start: number, size: number): Promise<number> {
-  const head = await readWithin(handle, start, 5, size);
+  const head = await readWithin(handle, start, HEAD, size);
   if (head.readUInt32LE(0) !== MAGIC) throw damaged();
   const descriptor = head.readUInt8(4);
-  let at = start + 5 + headerRest(descriptor);
+  let at = start + HEAD + headerOf(descriptor).bytes;
   for (let last = false; !last;) {
     const block = (await readWithin(handle, at, 3, size)).readUIntLE(0, 3);
     last = (block & 1) === 1;
@@ -46,11 +49,29 @@ async function frameLength(handle: FileHandle, start: number, size: number): Pro
   return at + (hasChecksum ? 4 : 0) - start;
 }
 
-function headerRest(descriptor: number): number {
+interface Header {
+  /** of what follows the descriptor */
+  readonly bytes: number;
+  /** where the size of the content stands, and in how many bytes */
+  readonly sizeAt: number;
+  readonly sizeBytes: number;
+}
+
+function headerOf(descriptor: number): Header {
   const singleSegment = (descriptor >> 5) & 1;
   const sizeFlag = descriptor >> 6;
-  const contentSize = sizeFlag === 0 ? singleSegment : (CONTENT_SIZE_BYTES[sizeFlag] ?? 0);
-  return 1 - singleSegment + (DICTIONARY_BYTES[descriptor & 3] ?? 0) + contentSize;
+  const sizeBytes = sizeFlag === 0 ? singleSegment : (CONTENT_SIZE_BYTES[sizeFlag] ?? 0);
+  const before = 1 - singleSegment + (DICTIONARY_BYTES[descriptor & 3] ?? 0);
+  return { bytes: before + sizeBytes, sizeAt: HEAD + before, sizeBytes };
+}
+
+/** Bytes that a frame says it holds; null when it doesn't say. */
+export function contentSize(frame: Buffer): number | null {
+  if (frame.length < HEAD) return null;
+  const { sizeAt, sizeBytes } = headerOf(frame.readUInt8(4));
+  if (sizeBytes === 0 || frame.length < sizeAt + sizeBytes) return null;
+  const size = frame.readUIntLE(sizeAt, Math.min(sizeBytes, 6));
+  return sizeBytes === 2 ? size + 256 : size;
 }
 
 async function readWithin(handle: FileHandle, start: number, length: number, size: number): Promise<Buffer> {

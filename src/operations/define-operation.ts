@@ -36,10 +36,10 @@ export interface Frame {
   readonly rowHash: string | null;
 }
 
-/** Where a batch's compressed rows are made durable, before its COMMIT. */
+/** Where a batch's rows are made durable, before its COMMIT. */
 export interface SegmentSink {
-  /** Appends, makes durable and reads back. The bytes count only once the session's open transaction is committed. */
-  append(session: Session, bytes: Buffer, rows: number): Promise<Frame>;
+  /** Compresses the rows (COPY text), makes them durable and reads them back; they count only once the session's open transaction is committed. */
+  append(session: Session, text: Buffer, rows: number): Promise<Frame>;
 }
 
 /** One frame of an archive that is being restored. */

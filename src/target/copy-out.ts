@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Connection, Submittable } from 'pg';
+import { release } from '../release.ts';
 
 /** Message types of the frontend/backend protocol (PostgreSQL manual, "Message Formats"). */
 const COPY_DATA = 0x64; // d
@@ -74,8 +75,8 @@ export class CopyOut implements Submittable {
     while (at < bytes.length) {
       if (this.#left === 0) {
         if (bytes.length - at < HEADER) {
-          this.#cut = bytes.subarray(at);
-          return;
+          this.#cut = Buffer.from(bytes.subarray(at));
+          break;
         }
         const type = bytes[at] as number;
         this.#isData = type === COPY_DATA;
@@ -91,6 +92,7 @@ export class CopyOut implements Submittable {
       this.#left -= end - at;
       at = end;
     }
+    release(bytes);
   };
 
   /** pg reads on from here. */

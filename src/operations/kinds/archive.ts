@@ -17,7 +17,6 @@ import { RowPicker } from '../pick-rows.ts';
 import { deletesOverlap, keepsNothing, pickedWork, type TreatRows } from '../picked-work.ts';
 import { RowBuffer } from '../row-buffer.ts';
 import { rowHash } from '../row-hash.ts';
-import { compress } from '../zstd.ts';
 
 type Archive = Extract<OperationSpec, { kind: 'ARCHIVE' }>;
 type Context = OperationContext<Archive>;
@@ -63,7 +62,7 @@ async function moveToFile(
   if (statement.settings !== '') await session.script(statement.settings);
   const { bytes, rows } = await collect(session, statement, size);
   if (rows === 0) return { rows, store: keepsNothing };
-  return { rows, store: async () => context.sink.append(session, await compress(bytes), rows) };
+  return { rows, store: () => context.sink.append(session, bytes, rows) };
 }
 
 async function collect(session: Session, statement: BoundStatement, size: BatchSize) {

@@ -2,6 +2,7 @@ import type { OperationSpec } from '../../domain/plan.ts';
 import { readRelation, type Relation } from '../../target/catalog.ts';
 import { compileFilter } from '../../target/row-filter.ts';
 import { fromCatalog, ident, join, type Sql, sql, toText } from '../../target/sql.ts';
+import { release } from '../../release.ts';
 import { countLines } from '../count-lines.ts';
 import { columnDefinitions } from '../archive-table.ts';
 import {
@@ -96,6 +97,7 @@ async function putBack(
     const bytes = await frame.read();
     archived += countLines(bytes);
     await copyIn(context, bytes);
+    release(bytes);
   }
   const rows = await context.session.execute(insert);
   assertAllBack(context, rows, archived);

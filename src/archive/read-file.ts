@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { Stop } from '../operations/define-operation.ts';
+
+/** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
+export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {
+  return fill(handle, Buffer.allocUnsafe(length), start);
+}
+
+async function fill(handle: FileHandle, bytes: Buffer, start: number): Promise<Buffer> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+    if (bytesRead === 0)
+      throw new Stop(
+        'ARCHIVE_DAMAGED',
+        'A segment of the archive is shorter than the ledger says.',
+        'FAILED',
+      );
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+const PIECE = 1 << 18;
+
+/** Reads into the same piece of memory again and again: a segment's worth of garbage would show in the worker's size. */
+export async function hashOfFile(handle: FileHandle, length: number): Promise<string> {
+  const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafe(Math.min(PIECE, length));
+  for (let start = 0; start < length; start += PIECE) {
+    hash.update(await fill(handle, piece.subarray(0, Math.min(PIECE, length - start)), start));
+  }
+  return hash.digest('hex');
+}
+
+export const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
