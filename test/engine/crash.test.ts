@@ -128,32 +128,31 @@ describe('a worker killed with -9 three times', () => {
     expect(await fingerprintOf(database, 'SELECT * FROM event')).toEqual(kept);
     expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(original.rows - kept.rows);
   }, 120_000);
+});
 
-  it('archives a table with quoted names and every type, and gives it back as it was', async () => {
+describe('a table with quoted names and every type, its worker killed with -9 three times', () => {
+  const table = `"Sch ""é"""."Ta ble ""☃"", x"`;
+  const everything = `SELECT * FROM ${table}`;
+  const throttle = { ...SLOW, batchRows: 100 };
+  let old: { column: string; op: 'LT'; value: string };
+  let before: { rows: number; hash: string };
+
+  beforeEach(async () => {
     await makeEveryType(database, 12_000);
-    const table = `"Sch ""é"""."Ta ble ""☃"", x"`;
-    const before = await fingerprintOf(database, `SELECT * FROM ${table}`);
-    const cutoff = new Date(Date.now() - 3_000.5 * 86_400_000).toISOString();
-    const runId = await engine.queue(
-      EVERY_TYPE,
-      {
-        ...archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' }),
-        filter: { column: 'Old at', op: 'LT', value: cutoff },
-      } as OperationSpec,
-      { throttle: { ...SLOW, batchRows: 100 } },
-    );
-    expect(await runThroughKills(runId, 2_000)).toBe(3);
-    const manifest = await loadArchive(database, engine.archiveDir, runId, table, 'kept');
-    expect(manifest.rows).toBe(9_000);
-    expect(await fingerprintOf(database, `SELECT * FROM ${table} UNION ALL SELECT * FROM kept`)).toEqual(
-      before,
-    );
-    expect(await strayFiles(engine.archiveDir, runId, manifest)).toEqual([]);
-    const archive = await findArchiveByRun(engine.deps.store, runId);
+    old = {
+      column: 'Old at',
+      op: 'LT',
+      value: new Date(Date.now() - 3_000.5 * 86_400_000).toISOString(),
+    };
+    before = await fingerprintOf(database, everything);
+  });
+
+  async function isGivenBack(sourceRunId: string): Promise<void> {
+    const archive = await findArchiveByRun(engine.deps.store, sourceRunId);
     const restoreId = await engine.queue(EVERY_TYPE, {
       kind: 'RESTORE',
       archiveId: archive?.id ?? '',
-      sourceRunId: runId,
+      sourceRunId,
       where: null,
       into: 'SOURCE',
       onConflict: 'REFUSE',
@@ -161,6 +160,38 @@ describe('a worker killed with -9 three times', () => {
       table: EVERY_TYPE.name,
     });
     expect(await engine.work(restoreId)).toMatchObject({ state: 'SUCCEEDED' });
-    expect(await fingerprintOf(database, `SELECT * FROM ${table}`)).toEqual(before);
+    expect(await fingerprintOf(database, everything)).toEqual(before);
+  }
+
+  it('is archived to files and given back as it was', async () => {
+    const files = archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' });
+    const runId = await engine.queue(EVERY_TYPE, { ...files, filter: old } as OperationSpec, { throttle });
+    expect(await runThroughKills(runId, 2_000)).toBe(3);
+    const manifest = await loadArchive(database, engine.archiveDir, runId, table, 'kept');
+    expect(manifest.rows).toBe(9_000);
+    expect(await fingerprintOf(database, `${everything} UNION ALL SELECT * FROM kept`)).toEqual(before);
+    expect(await strayFiles(engine.archiveDir, runId, manifest)).toEqual([]);
+    await isGivenBack(runId);
+  }, 120_000);
+
+  it('is archived to a table and given back as it was', async () => {
+    const toTable = archiveTo({ kind: 'TABLE', schema: 'public', table: 'kept' });
+    const runId = await engine.queue(EVERY_TYPE, { ...toTable, filter: old } as OperationSpec, { throttle });
+    expect(await runThroughKills(runId, 2_000)).toBe(3);
+    expect(await database.run('SELECT count(*)::int AS rows FROM kept')).toEqual([{ rows: 9_000 }]);
+    expect(await fingerprintOf(database, `${everything} UNION ALL SELECT * FROM kept`)).toEqual(before);
+    await isGivenBack(runId);
+  }, 120_000);
+
+  it('is purged of exactly the rows of the filter', async () => {
+    const kept = await fingerprintOf(database, `${everything} WHERE "Old at" >= '${old.value}'`);
+    const runId = await engine.queue(
+      EVERY_TYPE,
+      { kind: 'PURGE', filter: old, dependents: 'REFUSE', pick: 'HEAP_RANGES' },
+      { throttle },
+    );
+    expect(await runThroughKills(runId, 2_000)).toBe(3);
+    expect(await fingerprintOf(database, everything)).toEqual(kept);
+    expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(9_000);
   }, 120_000);
 });
