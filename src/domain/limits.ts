@@ -1,4 +1,5 @@
 import { badInput } from '../errors.ts';
+import { durationMs } from './duration.ts';
 import type { Limits, PlanImpact } from './plan.ts';
 import type { Environment, PlanKind } from './words.ts';
 
@@ -27,7 +28,7 @@ export function limitsFrom(input: LimitsInput | null | undefined, tableRows: num
     maxRows: checkedRows(input?.maxRows ?? null),
     maxShare:
       checkedShare(input?.maxShare ?? null) ?? (tableRows < SHARE_FLOOR_ROWS ? null : DEFAULT_MAX_SHARE),
-    maxDurationMs: input?.maxDuration == null ? null : durationMs(input.maxDuration),
+    maxDurationMs: input?.maxDuration == null ? null : checkedDuration(input.maxDuration),
   };
 }
 
@@ -97,14 +98,11 @@ export function needsApproval(
   );
 }
 
-const DURATION = /^P(?=\d|T\d)(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/;
 const LONGEST_MS = 365 * 86_400_000;
 
-function durationMs(text: string): number {
-  const parts = DURATION.exec(text);
-  const [days, hours, minutes, seconds] = (parts ?? []).slice(1).map((n) => Number(n ?? 0));
-  const ms = ((((days ?? 0) * 24 + (hours ?? 0)) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)) * 1_000;
-  if (parts === null || !(ms > 0 && ms <= LONGEST_MS)) {
+function checkedDuration(text: string): number {
+  const ms = durationMs(text);
+  if (ms === null || !(ms > 0 && ms <= LONGEST_MS)) {
     throw badInput(
       'limits.maxDuration must be an ISO 8601 duration of days, hours, minutes and seconds, such as PT2H, of at most 365 days.',
     );
