@@ -83,7 +83,7 @@ export async function verifyTable(
   const segment = segments[0];
   if (!holder || !segment) return summary([]);
   const { rows, hash } = await session.transaction(async () => {
-    await session.script(session.longRead());
+    await session.longRead();
     return session.one<{ rows: string; hash: string }>(sql`
       SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
              coalesce(pg_catalog.sum(${rowHash(sql`kept`)}), 0)::pg_catalog.text AS hash

@@ -168,7 +168,8 @@ export class RowPicker {
       COPY (SELECT ctid FROM ONLY ${this.#table} WHERE ${this.#filter} ORDER BY ctid LIMIT ${integer(MAX_LISTED)}) TO STDOUT`);
     const places = new RowPlaces();
     await this.#session.transaction(async () => {
-      await this.#session.script(`${this.#session.longRead()}; ${statement.settings}`);
+      await this.#session.longRead();
+      if (statement.settings !== '') await this.#session.script(statement.settings);
       await this.#session.copyOut(statement, (chunk, start, end) => places.read(chunk.subarray(start, end)));
     });
     return places;

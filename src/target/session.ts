@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { TlsMode } from '../domain/words.ts';
@@ -44,10 +44,15 @@ export const READ_SETTINGS: Omit<SessionSettings, 'applicationName'> = {
 export const BATCH_SETTINGS: Omit<SessionSettings, 'applicationName'> = {
   readOnly: false,
   lockTimeoutMs: 2_000,
-  statementTimeoutMs: 60_000,
+  statementTimeoutMs: 25_000,
   idleInTransactionTimeoutMs: 30_000,
   transactionTimeoutMs: 120_000,
 };
+
+/** The server ends a statement at its time-out; when no word of it has come so much later, nobody is there. */
+const SILENCE_MS = 4_000;
+
+const LONG_READ_MS = 3_600_000;
 
 /** How values are written as text, so that what COPY and ::text give can be read back exactly (traps: DateStyle, floats). */
 const TEXT_SETTINGS = [
@@ -77,10 +82,13 @@ export class Session {
   readonly #client: pg.Client;
   readonly #settings: SessionSettings;
   #lost: Error | null = null;
+  /** how long an answer may take; null: as long as it likes */
+  #patienceMs: number | null;
 
   private constructor(client: pg.Client, settings: SessionSettings, serverVersion: number, backend: Backend) {
     this.#client = client;
     this.#settings = settings;
+    this.#patienceMs = settings.statementTimeoutMs + SILENCE_MS;
     this.serverVersion = serverVersion;
     this.backend = backend;
   }
@@ -122,6 +130,7 @@ export class Session {
   /** The text that opens a transaction with this session's limits, for callers that send more in the same message. */
   begin(): string {
     const s = this.#settings;
+    this.#patienceMs = s.statementTimeoutMs + SILENCE_MS;
     return [
       `BEGIN ISOLATION LEVEL READ COMMITTED${s.readOnly ? ' READ ONLY' : ''}`,
       `SET LOCAL lock_timeout = ${s.lockTimeoutMs}`,
@@ -134,9 +143,10 @@ export class Session {
   }
 
   /** For reading a whole table or archive, within a transaction: it may take long and holds no lock that anybody waits for. */
-  longRead(): string {
+  async longRead(): Promise<void> {
     const noBound = this.serverVersion >= 170_000 ? '; SET LOCAL transaction_timeout = 0' : '';
-    return `SET LOCAL statement_timeout = 3600000${noBound}`;
+    await this.script(`SET LOCAL statement_timeout = ${LONG_READ_MS}${noBound}`);
+    this.#patienceMs = LONG_READ_MS + SILENCE_MS;
   }
 
   /** Ends the transaction without effect. Safe on a lost connection: the server has rolled back by itself. */
@@ -181,6 +191,7 @@ export class Session {
   ): Promise<void> {
     await this.script(`SET lock_timeout = ${limits.lockTimeoutMs}`);
     await this.script(`SET statement_timeout = ${limits.statementTimeoutMs}`);
+    this.#patienceMs = limits.statementTimeoutMs === 0 ? null : limits.statementTimeoutMs + SILENCE_MS;
     await this.script(statement);
   }
 
@@ -189,14 +200,9 @@ export class Session {
     return this.guard(() => this.#client.query(new CopyOut(statement.text, onData)).done);
   }
 
-  /** COPY ... FROM STDIN as a writable stream; within a transaction. */
-  copyIn(text: string): Writable {
-    return this.#client.query(copyFrom(text));
-  }
-
-  /** Turns an error of a copy stream into one that says what to do. */
-  failure(error: unknown): Error {
-    return targetFailure(this.#lost ?? error, 'statement');
+  /** COPY ... FROM STDIN of these rows, within a transaction. */
+  async copyIn(text: string, rows: Buffer): Promise<void> {
+    await this.guard(() => finished(this.#client.query(copyFrom(text)).end(rows)));
   }
 
   /** The pid that was announced at log-in. A connection pooler announces another than the one of the backend that serves. */
@@ -226,11 +232,21 @@ export class Session {
 
   private async guard<T>(work: () => Promise<T>): Promise<T> {
     if (this.#lost) throw targetFailure(this.#lost, 'statement');
+    const patience =
+      this.#patienceMs === null ? undefined : setTimeout(() => this.#giveUp(), this.#patienceMs);
     try {
       return await work();
     } catch (error) {
-      throw targetFailure(error, 'statement');
+      throw targetFailure(this.#lost ?? error, 'statement');
+    } finally {
+      clearTimeout(patience);
     }
+  }
+
+  /** A connection whose other end has gone without a word (no RST) would be waited for until the kernel gives up: a quarter of an hour. */
+  #giveUp(): void {
+    this.#lost ??= Object.assign(new Error('No answer came in time'), { code: 'ETIMEDOUT' });
+    this.destroy();
   }
 
   private markLost(error: Error): void {

@@ -46,15 +46,7 @@ export async function loadArchive(
       throw new Error(`${location} is not as the manifest says`);
     }
     const rows = await decompressed(path.join(root, location), bytes);
-    await session.transaction(
-      () =>
-        new Promise<void>((resolve, reject) => {
-          const stream = session.copyIn(`COPY ${into} FROM STDIN`);
-          stream.on('error', reject);
-          stream.on('finish', resolve);
-          stream.end(rows);
-        }),
-    );
+    await session.transaction(() => session.copyIn(`COPY ${into} FROM STDIN`, rows));
   }
   return manifest;
 }

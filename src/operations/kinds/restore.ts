@@ -96,7 +96,7 @@ async function putBack(
   for (const frame of frames) {
     const bytes = await frame.read();
     archived += countLines(bytes);
-    await copyIn(context, bytes);
+    await context.session.copyIn(toText(sql`COPY ${STAGE} FROM STDIN`), bytes);
     release(bytes);
   }
   const rows = await context.session.execute(insert);
@@ -115,19 +115,6 @@ function upTo(source: SourceArchive, from: number, rows: number): number {
     end += 1;
   }
   return end;
-}
-
-async function copyIn({ session }: Context, rows: Buffer): Promise<void> {
-  const stream = session.copyIn(toText(sql`COPY ${STAGE} FROM STDIN`));
-  try {
-    await new Promise<void>((resolve, reject) => {
-      stream.on('error', reject);
-      stream.on('finish', resolve);
-      stream.end(rows);
-    });
-  } catch (error) {
-    throw session.failure(error);
-  }
 }
 
 async function fromTable(context: Context, source: SourceArchive, target: Relation): Promise<BatchWork> {
