@@ -1,6 +1,7 @@
 import type { Bloat, FoundFault } from '../domain/finding.ts';
 import type { FindingKind, Severity } from '../domain/words.ts';
 import type { Session } from '../target/session.ts';
+import type { RowReader } from './row-reader.ts';
 
 /** One kind of question asked of a database. A leaf: it knows nothing of the other kinds. */
 export interface Analysis {
@@ -22,14 +23,42 @@ export interface AnalysisContext {
   readonly figures: DatabaseFigures;
   /** for what is not loaded; read-only, with its time-outs. Each query is to be bounded in cost. */
   readonly session: Session;
+  /** for what only people's rows can tell; its budget is this kind's own */
+  readonly rows: RowReader;
   readonly now: Date;
   /** time of our first snapshot of the database; null at the first */
   readonly watchedSince: Date | null;
   /** usage figures of the read-only copies that are registered */
   readonly replicas: readonly ReplicaUsage[];
-  /** This subject could not be judged: a finding about it that is open stays open. */
-  unsure(subject: Subject): void;
+  readonly memory: Memory;
+  /** This subject could not be judged, and why, in a sentence: a finding about it that is open stays open. */
+  unsure(subject: Subject, why?: string): void;
 }
+
+/** What the analyses before this one have kept. */
+export interface Memory {
+  /** this kind's own findings, each as it was last seen, whether still open or not */
+  findings(): Promise<readonly KeptFinding[]>;
+  /** all tables, by tableKey, as the newest snapshot of that time or before has them; null when there is none */
+  tablesAt(time: Date): Promise<ReadonlyMap<string, KeptTable> | null>;
+}
+
+export interface KeptFinding {
+  readonly schema: string | null;
+  readonly table: string | null;
+  readonly columns: readonly string[];
+  readonly evidence: Readonly<Record<string, unknown>>;
+  readonly open: boolean;
+  readonly firstSeenAt: Date;
+}
+
+export interface KeptTable {
+  readonly liveRows: number;
+  readonly deadRows: number;
+  readonly totalBytes: number;
+}
+
+export const tableKey = (schema: string, name: string) => JSON.stringify([schema, name]);
 
 export interface Subject {
   readonly schema: string;
@@ -183,7 +212,7 @@ export interface ReplicaUsage {
   /** why it could not be asked; null when it was */
   readonly unreachable: string | null;
   readonly countersSince: Date | null;
-  /** by the index's OID, which is the same on every physical copy */
+  /** by the OID of an index, or of a table that was read without one; the same on every physical copy */
   readonly scans: ReadonlyMap<number, number>;
 }
 

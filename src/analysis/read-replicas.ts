@@ -10,7 +10,7 @@ export interface Replica {
   open(): Promise<Session>;
 }
 
-/** What the copies' own counters say about indexes: a query that only runs there is a use all the same. */
+/** What the copies' own counters say: a query that only runs there is a use all the same. */
 export const readReplicas = (replicas: readonly Replica[]): Promise<ReplicaUsage[]> =>
   Promise.all(replicas.map(readReplica));
 
@@ -31,10 +31,9 @@ async function readReplica(replica: Replica): Promise<ReplicaUsage> {
 async function readUsage(session: Session): Promise<Pick<ReplicaUsage, 'countersSince' | 'scans'>> {
   const scans = await readCatalog<{ oid: number; scans: number }>(
     session,
-    sql`SELECT i.indexrelid AS oid, pg_catalog.pg_stat_get_numscans(i.indexrelid)::float8 AS scans
-          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
-          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE ${userSchemas} AND pg_catalog.pg_stat_get_numscans(i.indexrelid) > 0 ORDER BY i.indexrelid`,
+    sql`SELECT c.oid AS oid, pg_catalog.pg_stat_get_numscans(c.oid)::float8 AS scans
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'm', 'i') AND ${userSchemas} AND pg_catalog.pg_stat_get_numscans(c.oid) > 0 ORDER BY c.oid`,
   );
   const [counters] = await readCatalog<{ since: Date | null }>(
     session,

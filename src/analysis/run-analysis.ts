@@ -3,14 +3,22 @@ import type { FoundFault } from '../domain/finding.ts';
 import type { FindingKind } from '../domain/words.ts';
 import type { Log } from '../log.ts';
 import type { FindingsFound, Unsure } from '../store/findings.ts';
+import { keptFindings, keptTables } from '../store/memory.ts';
 import type { Store } from '../store/open-store.ts';
 import { firstSnapshotAt, recordSnapshot, type SnapshotView } from '../store/snapshots.ts';
 import { READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
 import { isRefusal } from './catalog-query.ts';
 import { readDatabaseFigures } from './database-figures.ts';
-import type { Analysis, AnalysisContext } from './define-analysis.ts';
+import {
+  type Analysis,
+  type AnalysisContext,
+  type Memory,
+  type Subject,
+  tableKey,
+} from './define-analysis.ts';
 import { DATABASE_BUDGET } from './measure-exact.ts';
 import { type Replica, readReplicas } from './read-replicas.ts';
+import { kindBudget, makeRowReader } from './row-reader.ts';
 import { tableFigures, wastedBytes } from './table-view.ts';
 
 export interface AnalysisDeps {
@@ -22,6 +30,9 @@ export interface AnalysisDeps {
   readonly clock: Clock;
   readonly log: Log;
 }
+
+/** Of why something was not judged, in one line of the log. */
+const MOST_REASONS = 20;
 
 export const ANALYSIS_SETTINGS: SessionSettings = { ...READ_SETTINGS, applicationName: 'declutter/analysis' };
 
@@ -40,7 +51,7 @@ export async function runAnalysis(
       exact: exact ? { budget: DATABASE_BUDGET, what: 'ALL' } : null,
       clock: deps.clock,
     });
-    const found = await askAll(deps, {
+    const found = await askAll(deps, database.id, exact, {
       databaseName: database.name,
       figures,
       session,
@@ -70,14 +81,31 @@ export async function runAnalysis(
 }
 
 /** A kind that the database refuses to answer leaves its findings as they are; the others are asked all the same. */
-async function askAll(deps: AnalysisDeps, context: Omit<AnalysisContext, 'unsure'>): Promise<FindingsFound> {
+async function askAll(
+  deps: AnalysisDeps,
+  databaseId: string,
+  exact: boolean,
+  context: Omit<AnalysisContext, 'unsure' | 'memory' | 'rows'>,
+): Promise<FindingsFound> {
   const faults: FoundFault[] = [];
   const unsure: Unsure[] = [];
   const answered: FindingKind[] = [];
   for (const { kind, find } of deps.analyses) {
     try {
-      faults.push(...(await find({ ...context, unsure: (subject) => unsure.push({ ...subject, kind }) })));
+      const memory = memoryOf(deps.store, databaseId, kind);
+      const rows = makeRowReader(context.session, deps.clock, kindBudget(exact));
+      const reasons = new Set<string>();
+      const notJudged = (subject: Subject, why?: string) => {
+        unsure.push({ ...subject, kind });
+        if (why !== undefined && reasons.size < MOST_REASONS) reasons.add(why);
+      };
+      faults.push(...(await find({ ...context, memory, rows, unsure: notJudged })));
       answered.push(kind);
+      if (reasons.size > 0)
+        deps.log.info(
+          { kind, database: context.databaseName, reasons: [...reasons] },
+          'Some were not judged',
+        );
     } catch (error) {
       if (!isRefusal(error)) throw error;
       deps.log.warn({ err: error, kind, database: context.databaseName }, 'A kind of analysis got no answer');
@@ -85,3 +113,11 @@ async function askAll(deps: AnalysisDeps, context: Omit<AnalysisContext, 'unsure
   }
   return { faults, unsure, answered };
 }
+
+const memoryOf = (store: Store, databaseId: string, kind: FindingKind): Memory => ({
+  findings: () => keptFindings(store, databaseId, kind),
+  tablesAt: async (time) => {
+    const tables = await keptTables(store, databaseId, time);
+    return tables && new Map(tables.map((table) => [tableKey(table.schema, table.name), table]));
+  },
+});

@@ -5,10 +5,12 @@ import type {
   AnalysisContext,
   DatabaseFigures,
   MeasuredTable,
+  Memory,
   Subject,
 } from '../../src/analysis/define-analysis.ts';
 import { readDatabaseFigures } from '../../src/analysis/database-figures.ts';
 import { RELATION_BUDGET } from '../../src/analysis/measure-exact.ts';
+import { kindBudget, makeRowReader } from '../../src/analysis/row-reader.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { FoundFault } from '../../src/domain/finding.ts';
 import type { TestDatabase } from '../support/postgres.ts';
@@ -46,20 +48,30 @@ export const tableNamed = (figures: DatabaseFigures, name: string): MeasuredTabl
   return table;
 };
 
-export interface Answer {
-  readonly faults: readonly FoundFault[];
-  readonly unsure: readonly Subject[];
+interface Given extends Partial<Pick<AnalysisContext, 'replicas' | 'watchedSince' | 'now'>> {
+  readonly standbys?: number;
+  readonly memory?: Partial<Memory>;
+  /** tables may be read whole */
+  readonly exact?: boolean;
+  /** with the rights of this role, and not those of a superuser */
+  readonly role?: string;
 }
 
+const NOTHING_KEPT: Memory = { findings: async () => [], tablesAt: async () => null };
+
+export interface Answer {
+  readonly faults: readonly FoundFault[];
+  readonly unsure: readonly NotJudged[];
+}
+
+type NotJudged = Subject & { readonly why?: string };
+
 /** Asks one kind of question of a database as it is now. */
-export async function ask(
-  analysis: Analysis,
-  database: TestDatabase,
-  given: Partial<Pick<AnalysisContext, 'replicas' | 'watchedSince' | 'now'>> & { standbys?: number } = {},
-): Promise<Answer> {
+export async function ask(analysis: Analysis, database: TestDatabase, given: Given = {}): Promise<Answer> {
   const session = await database.session();
+  if (given.role !== undefined) await session.script(`SET ROLE ${given.role}`);
   const figures = await readDatabaseFigures(session, { scope: null, exact: null, clock: systemClock });
-  const unsure: Subject[] = [];
+  const unsure: NotJudged[] = [];
   const faults = await analysis.find({
     databaseName: 'shop',
     figures: { ...figures, standbys: given.standbys ?? figures.standbys },
@@ -67,7 +79,9 @@ export async function ask(
     now: given.now ?? new Date(),
     watchedSince: given.watchedSince ?? null,
     replicas: given.replicas ?? [],
-    unsure: (subject) => unsure.push(subject),
+    memory: { ...NOTHING_KEPT, ...given.memory },
+    rows: makeRowReader(session, systemClock, kindBudget(given.exact ?? false)),
+    unsure: (subject, why) => unsure.push({ ...subject, ...(why === undefined ? {} : { why }) }),
   });
   await session.close();
   return { faults, unsure };
