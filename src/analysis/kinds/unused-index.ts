@@ -11,12 +11,16 @@ import {
   severityOfBytes,
 } from '../define-analysis.ts';
 import { dropAdvice } from '../index-advice.ts';
+import {
+  countedPeriod,
+  countedSince,
+  daysBetween,
+  doubtsAboutUsage,
+  FORGOTTEN_DAYS,
+  isIdleOnReplicas,
+  replicasInEvidence,
+} from '../usage-counters.ts';
 
-const DAY_MS = 86_400_000;
-/** Counters younger than this have not seen the weekly report. */
-const YOUNG_DAYS = 7;
-/** An index that was last scanned so long ago is unused too (PostgreSQL 16 and newer tell). */
-const FORGOTTEN_DAYS = 90;
 const SMALLEST_BYTES = 64 * 1024;
 
 /** Indexes that no query has used, on the primary or on any read-only copy, for as long as usage has been counted. */
@@ -42,13 +46,11 @@ const isCandidate = (index: MeasuredIndex, context: AnalysisContext) =>
   index.isValid &&
   index.sizeBytes >= SMALLEST_BYTES &&
   isIdle(index, context.now) &&
-  context.replicas.every((replica) => (replica.scans.get(index.oid) ?? 0) === 0);
+  isIdleOnReplicas(index.oid, context);
 
 const isIdle = (index: MeasuredIndex, now: Date) =>
   index.scans === 0 ||
   (index.lastScanAt !== null && daysBetween(new Date(index.lastScanAt), now) > FORGOTTEN_DAYS);
-
-const daysBetween = (from: Date, to: Date) => (to.getTime() - from.getTime()) / DAY_MS;
 
 /** Foreign keys by their table: an index on their columns makes deletes on the other side fast, though rarely. */
 async function readReferences(context: AnalysisContext): Promise<Map<number, string[][]>> {
@@ -69,7 +71,7 @@ const servesReference = (index: MeasuredIndex, references: readonly string[][]) 
   });
 
 function faultOf(table: MeasuredTable, index: MeasuredIndex, context: AnalysisContext): FoundFault {
-  const doubts = doubtsAbout(context);
+  const doubts = doubtsAboutUsage(context);
   return {
     kind: 'UNUSED_INDEX',
     severity: severityOf(index, doubts, context),
@@ -87,11 +89,7 @@ function faultOf(table: MeasuredTable, index: MeasuredIndex, context: AnalysisCo
       countedSince: countedSince(context)?.toISOString() ?? null,
       sizeBytes: index.sizeBytes,
       definition: index.definition,
-      replicas: context.replicas.map(({ name, unreachable, countersSince }) => ({
-        name,
-        unreachable,
-        countedSince: countersSince?.toISOString() ?? null,
-      })),
+      replicas: replicasInEvidence(context),
       doubts,
     },
     remedy: null,
@@ -104,41 +102,7 @@ const severityOf = (index: MeasuredIndex, doubts: readonly string[], context: An
   return severityOfBytes(index.sizeBytes, context.figures.sizeBytes) === 'WARNING' ? 'WARNING' : 'NOTICE';
 };
 
-/** Counters that were never reset are at least as old as our first look at the database. */
-const countedSince = (context: AnalysisContext) => context.figures.countersSince ?? context.watchedSince;
-
-const usage = (index: MeasuredIndex, context: AnalysisContext) => {
-  const since = countedSince(context);
-  const period =
-    since === null ? 'since its counters began' : `since ${since.toISOString().slice(0, 10)} at least`;
-  return index.lastScanAt === null
-    ? `No query has used it ${period}.`
+const usage = (index: MeasuredIndex, context: AnalysisContext) =>
+  index.lastScanAt === null
+    ? `No query has used it ${countedPeriod(context)}.`
     : `It was last used on ${index.lastScanAt.slice(0, 10)}.`;
-};
-
-function doubtsAbout(context: AnalysisContext): string[] {
-  const since = countedSince(context);
-  const days = since === null ? 0 : daysBetween(since, context.now);
-  const young =
-    days < YOUNG_DAYS
-      ? [`Usage has been counted for ${Math.floor(days)} days only: wait until the rarest report has run.`]
-      : [];
-  const lost = context.replicas.filter((replica) => replica.unreachable !== null);
-  const unseen = context.figures.standbys - context.replicas.length;
-  const recent = context.replicas.filter(
-    (replica) =>
-      replica.countersSince !== null && daysBetween(replica.countersSince, context.now) < YOUNG_DAYS,
-  );
-  return [
-    ...young,
-    ...lost.map(
-      (replica) => `The replica ${replica.name} could not be asked (${replica.unreachable ?? ''}).`,
-    ),
-    ...recent.map(
-      (replica) => `The counters of the replica ${replica.name} were reset less than ${YOUNG_DAYS} days ago.`,
-    ),
-    ...(unseen > 0
-      ? [`${unseen} more standbys stream from this server and are not registered: queries there count too.`]
-      : []),
-  ];
-}

@@ -1,0 +1,63 @@
+import type { AnalysisContext } from './define-analysis.ts';
+
+const DAY_MS = 86_400_000;
+/** Counters younger than this have not seen the weekly report. */
+const YOUNG_DAYS = 7;
+/** What was last read so long ago is unused too (PostgreSQL 16 and newer tell). */
+export const FORGOTTEN_DAYS = 90;
+
+export type UsageContext = Pick<AnalysisContext, 'figures' | 'watchedSince' | 'now' | 'replicas'>;
+
+export const daysBetween = (from: Date, to: Date) => (to.getTime() - from.getTime()) / DAY_MS;
+
+export const daysBefore = (now: Date, days: number) => new Date(now.getTime() - days * DAY_MS);
+
+/** Counters that were never reset are at least as old as our first look at the database. */
+export const countedSince = (context: UsageContext): Date | null =>
+  context.figures.countersSince ?? context.watchedSince;
+
+/** "since 2026-01-31 at least", for a sentence about what was not seen. */
+export function countedPeriod(context: UsageContext): string {
+  const since = countedSince(context);
+  return since === null ? 'since its counters began' : `since ${since.toISOString().slice(0, 10)} at least`;
+}
+
+/** No copy of the database has scanned it either. */
+export const isIdleOnReplicas = (oid: number, { replicas }: UsageContext) =>
+  replicas.every((replica) => (replica.scans.get(oid) ?? 0) === 0);
+
+/** What of its use was not seen, a sentence each; where there is one, a finding only informs. */
+export function doubtsAboutUsage(context: UsageContext): string[] {
+  const since = countedSince(context);
+  const days = since === null ? 0 : daysBetween(since, context.now);
+  const young =
+    days < YOUNG_DAYS
+      ? [`Usage has been counted for ${Math.floor(days)} days only: wait until the rarest report has run.`]
+      : [];
+  const lost = context.replicas.filter((replica) => replica.unreachable !== null);
+  const unseen = context.figures.standbys - context.replicas.length;
+  const recent = context.replicas.filter(
+    (replica) =>
+      replica.countersSince !== null && daysBetween(replica.countersSince, context.now) < YOUNG_DAYS,
+  );
+  return [
+    ...young,
+    ...lost.map(
+      (replica) => `The replica ${replica.name} could not be asked (${replica.unreachable ?? ''}).`,
+    ),
+    ...recent.map(
+      (replica) => `The counters of the replica ${replica.name} were reset less than ${YOUNG_DAYS} days ago.`,
+    ),
+    ...(unseen > 0
+      ? [`${unseen} more standbys stream from this server and are not registered: queries there count too.`]
+      : []),
+  ];
+}
+
+/** The same for the evidence. */
+export const replicasInEvidence = ({ replicas }: UsageContext) =>
+  replicas.map(({ name, unreachable, countersSince }) => ({
+    name,
+    unreachable,
+    countedSince: countersSince?.toISOString() ?? null,
+  }));
