@@ -126,6 +126,14 @@ export default {
       to: { path: '^src/(planning|engine|schedule|operations)/' },
     },
     {
+      name: 'an-archive-needs-no-run',
+      comment:
+        'What was archived can be read, verified and written by whoever has its list; runs and their kinds are not needed.',
+      severity: 'error',
+      from: { path: '^src/archive/' },
+      to: { path: '^src/(analysis|databases|engine|operations|planning|schedule)/' },
+    },
+    {
       name: 'planning-does-not-run',
       comment: 'A plan is a dry run: nothing that changes a target is within its reach.',
       severity: 'error',

@@ -1,4 +1,4 @@
-import type { Frame, SegmentSink } from '../operations/define-operation.ts';
+import type { Frame, SegmentSink } from './segment-sink.ts';
 import {
   type LedgerSegment,
   listFrames,

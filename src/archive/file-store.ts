@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { Stop } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 
 /** A folder that keeps segments. All names in it are ours: run ids and numbers, so that no caller can name a path. */
 export interface FileStore {

@@ -1,5 +1,6 @@
 import type { ArchiveContent } from '../domain/plan.ts';
-import { type SourceArchive, Stop, type StoredFrame } from '../operations/define-operation.ts';
+import type { SourceArchive, StoredFrame } from './source-archive.ts';
+import { Stop } from '../domain/stop.ts';
 import { release } from '../release.ts';
 import type { ArchiveSegmentView } from '../store/archives.ts';
 import { type FileStore, openFile } from './file-store.ts';

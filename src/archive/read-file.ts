@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { Stop } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 
 /** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
 export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
-import { type Frame, Stop } from '../operations/define-operation.ts';
+import type { Frame } from './segment-sink.ts';
+import { Stop } from '../domain/stop.ts';
 import type { LedgerFrame } from '../target/ledger.ts';
 import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
 import { release } from '../release.ts';

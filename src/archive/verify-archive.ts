@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { PlanNotice } from '../domain/plan.ts';
-import { Stop } from '../operations/define-operation.ts';
-import { rowHash } from '../operations/row-hash.ts';
+import { Stop } from '../domain/stop.ts';
+import { rowHash } from './row-hash.ts';
 import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
 import { tableChecksum } from '../store/archives.ts';
 import type { Session } from '../target/session.ts';

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { Stop } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { readExactly } from './read-file.ts';
 
 const MAGIC = 0xfd2fb528;

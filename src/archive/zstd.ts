@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import { countLines } from '../operations/count-lines.ts';
+import { countLines } from './count-lines.ts';
 import { release } from '../release.ts';
 import { contentSize } from './zstd-frames.ts';
 

@@ -1,5 +1,7 @@
-import type { OperationContext, SegmentSink, SourceArchive } from '../operations/define-operation.ts';
-import { Stop } from '../operations/define-operation.ts';
+import type { OperationContext } from '../operations/define-operation.ts';
+import type { SegmentSink } from '../archive/segment-sink.ts';
+import type { SourceArchive } from '../archive/source-archive.ts';
+import { Stop } from '../domain/stop.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
 import {
   endOldBackend,

@@ -1,5 +1,7 @@
 import type { PlanSpec } from '../domain/plan.ts';
-import { type Frame, type Piece, Stop, type Treated } from '../operations/define-operation.ts';
+import type { Piece, Treated } from '../operations/define-operation.ts';
+import type { Frame } from '../archive/segment-sink.ts';
+import { Stop } from '../domain/stop.ts';
 import { fingerprintSql } from '../target/fingerprint.ts';
 import { batchEntry, Fenced, fenceCheck, type LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { PlanSpec } from '../domain/plan.ts';
 import type { Log } from '../log.ts';
-import { type Operation, Stop } from '../operations/define-operation.ts';
+import type { Operation } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import type { Claim } from '../store/leases.ts';
 import { isStoreFailure, type Store } from '../store/open-store.ts';
 import type { RunState } from '../domain/words.ts';

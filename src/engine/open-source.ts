@@ -1,7 +1,8 @@
 import { readFileArchive } from '../archive/read-archive.ts';
 import { verifyTable } from '../archive/verify-archive.ts';
 import type { PlanSpec } from '../domain/plan.ts';
-import { type SourceArchive, Stop } from '../operations/define-operation.ts';
+import type { SourceArchive } from '../archive/source-archive.ts';
+import { Stop } from '../domain/stop.ts';
 import { allSegments, type ArchiveView, findArchiveById } from '../store/archives.ts';
 import type { Session } from '../target/session.ts';
 import type { EngineDeps } from './execute-run.ts';

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { ROW_TOLERANCE, ROW_TOLERANCE_FLOOR, type PlanSpec } from '../domain/plan.ts';
-import { BatchTooLarge, type BatchWork, Stop } from '../operations/define-operation.ts';
+import { BatchTooLarge, type BatchWork } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { LANES, type LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { BatchTuner } from './batch-size.ts';

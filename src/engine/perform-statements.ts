@@ -1,4 +1,5 @@
-import { type Statement, type StatementWork, Stop } from '../operations/define-operation.ts';
+import type { Statement, StatementWork } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { appendEvent } from '../store/run-events.ts';
 import type { Store } from '../store/open-store.ts';
 import { batchEntry, type LedgerPosition, underFence } from '../target/ledger.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { Stop } from '../operations/define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { sql } from '../target/sql.ts';
 import type { Session } from '../target/session.ts';
 import { type FailureClass, TargetError } from '../target/sqlstate.ts';

@@ -1,7 +1,8 @@
 import { FileArchive } from '../archive/file-archive.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import type { ArchiveContent, ArchiveDestination } from '../domain/plan.ts';
-import { type Frame, type SegmentSink, Stop } from '../operations/define-operation.ts';
+import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
+import { Stop } from '../domain/stop.ts';
 import { ensureArchive, findArchiveByRun, recordSegments, tableChecksum } from '../store/archives.ts';
 import type { Relation } from '../target/catalog.ts';
 import { listSegments, tableTotals, underFence, writeSegment } from '../target/ledger.ts';

@@ -1,6 +1,7 @@
 import type { Column } from '../target/catalog-columns.ts';
 import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
-import { type OperationContext, Stop } from './define-operation.ts';
+import type { OperationContext } from './define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 

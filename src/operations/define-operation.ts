@@ -1,5 +1,7 @@
-import type { ArchiveContent, OperationSpec, PlanSpec } from '../domain/plan.ts';
-import type { RunResult, StateCode } from '../domain/run.ts';
+import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
+import type { SourceArchive } from '../archive/source-archive.ts';
+import type { OperationSpec, PlanSpec } from '../domain/plan.ts';
+import type { RunResult } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 
@@ -23,35 +25,6 @@ export interface Treated {
   readonly cursor: Json;
   /** Makes what the transaction took away durable, before its COMMIT; null when nothing is kept. */
   readonly store: () => Promise<Frame | null>;
-}
-
-/** A batch's rows in an archive: part of a segment file, or rows of the archive table. */
-export interface Frame {
-  readonly segment: number;
-  readonly start: number;
-  readonly length: number;
-  /** of the stored bytes; null in an archive table */
-  readonly sha256: string | null;
-  /** sum of 64-bit hashes of the rows' text, whatever their order; null in a file */
-  readonly rowHash: string | null;
-}
-
-/** Where a batch's rows are made durable, before its COMMIT. */
-export interface SegmentSink {
-  /** Compresses the rows (COPY text), makes them durable and reads them back; they count only once the session's open transaction is committed. */
-  append(session: Session, text: Buffer, rows: number): Promise<Frame>;
-}
-
-/** One frame of an archive that is being restored. */
-export interface StoredFrame {
-  readonly rows: number;
-  /** Reads and checks the frame; null when the rows are in a table. @throws ARCHIVE_DAMAGED */
-  readonly read: () => Promise<Buffer>;
-}
-
-export interface SourceArchive {
-  readonly content: ArchiveContent;
-  readonly frames: readonly StoredFrame[];
 }
 
 export interface OperationContext<Spec extends OperationSpec = OperationSpec> {
@@ -119,24 +92,6 @@ export interface Operation<Spec extends OperationSpec = OperationSpec> {
   readonly counts: keyof Pick<RunResult, 'rowsDeleted' | 'rowsArchived' | 'rowsRestored'> | null;
   /** Reads the catalog and prepares; changes nothing but tables of its own that the plan has named. */
   open(context: OperationContext<Spec>): Promise<BatchWork | StatementWork>;
-}
-
-/** The run can't go on now. The engine rolls back and pauses (or fails) with this reason; nothing is half done. */
-export class Stop extends Error {
-  readonly stateCode: StateCode;
-  readonly outcome: 'PAUSED' | 'FAILED';
-
-  constructor(
-    stateCode: StateCode,
-    message: string,
-    outcome: 'PAUSED' | 'FAILED' = 'PAUSED',
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'Stop';
-    this.stateCode = stateCode;
-    this.outcome = outcome;
-  }
 }
 
 /** The batch turned out larger than allowed: roll back and try again with fewer units. */

@@ -1,7 +1,7 @@
 import type { ForeignKey, Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
-import { Stop } from './define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { placesCondition } from './pick-rows.ts';
 
 /**
@@ -11,7 +11,7 @@ import { placesCondition } from './pick-rows.ts';
  */
 export async function deletable(session: Session, relation: Relation, where: Sql, filter: Sql): Promise<Sql> {
   const dangerous = relation.inbound.filter(
-    ({ onDelete }) => onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT',
+    ({ onDelete, enforced }) => enforced && onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT',
   );
   if (dangerous.length === 0) return sql`${where} AND (${filter})`;
   const locked = await lockRows(session, relation, where, filter);

@@ -1,7 +1,8 @@
 import type { Pick } from '../domain/plan.ts';
 import type { Session } from '../target/session.ts';
 import { fromCatalog, integer, literal, type Sql, sql, toBoundStatement, typedValue } from '../target/sql.ts';
-import { type Json, Stop } from './define-operation.ts';
+import type { Json } from './define-operation.ts';
+import { Stop } from '../domain/stop.ts';
 import { RowPlaces } from './row-places.ts';
 
 /**

@@ -6,17 +6,17 @@ import {
   type BatchSize,
   BatchTooLarge,
   type BatchWork,
-  type Frame,
   type Operation,
   type OperationContext,
-  Stop,
 } from '../define-operation.ts';
+import type { Frame } from '../../archive/segment-sink.ts';
+import { Stop } from '../../domain/stop.ts';
 import { createHolder } from '../archive-table.ts';
 import { deletable } from '../delete-rows.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { deletesOverlap, keepsNothing, pickedWork, type TreatRows } from '../picked-work.ts';
 import { RowBuffer } from '../row-buffer.ts';
-import { rowHash } from '../row-hash.ts';
+import { rowHash } from '../../archive/row-hash.ts';
 
 type Archive = Extract<OperationSpec, { kind: 'ARCHIVE' }>;
 type Context = OperationContext<Archive>;

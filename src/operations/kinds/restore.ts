@@ -3,7 +3,7 @@ import { readRelation, type Relation } from '../../target/catalog.ts';
 import { compileFilter } from '../../target/row-filter.ts';
 import { fromCatalog, ident, join, type Sql, sql, toText } from '../../target/sql.ts';
 import { release } from '../../release.ts';
-import { countLines } from '../count-lines.ts';
+import { countLines } from '../../archive/count-lines.ts';
 import { columnDefinitions } from '../archive-table.ts';
 import {
   BatchTooLarge,
@@ -11,11 +11,10 @@ import {
   type Operation,
   type OperationContext,
   type Piece,
-  type SourceArchive,
-  Stop,
-  type StoredFrame,
   type Treated,
 } from '../define-operation.ts';
+import type { SourceArchive, StoredFrame } from '../../archive/source-archive.ts';
+import { Stop } from '../../domain/stop.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { keepsNothing, pickedWork } from '../picked-work.ts';
 
