@@ -1,0 +1,91 @@
+import { ident, join, type Sql, sql } from '../target/sql.ts';
+import { type NotRead, isNotRead, type RowReader } from './row-reader.ts';
+import type { Reference } from './read-references.ts';
+
+/** What was seen of rows whose reference leads nowhere. */
+export interface OrphanCount {
+  /** COUNT: every row was looked at */
+  readonly method: 'SAMPLE' | 'COUNT';
+  /** that have a value, among those that were read */
+  readonly rows: number;
+  readonly orphans: number;
+  /** different values that were looked up, and those of them that the other table has not */
+  readonly values: number;
+  readonly missing: number;
+  /** of all rows that were read, those that have a value: 0..1 */
+  readonly filled: number;
+}
+
+const SAMPLED_PAGES = 300;
+const SAMPLED_ROWS = 50_000;
+const LOOKED_UP = 2_000;
+
+interface SampleRow {
+  read: number;
+  filled: number;
+  rows: number;
+  orphans: number;
+  values: number;
+  missing: number;
+}
+
+/** Values of some pages of the child, each looked up once by the parent's unique index: never the parent as a whole. */
+export async function sampleOrphans(rows: RowReader, reference: Reference): Promise<OrphanCount | NotRead> {
+  const { pages } = reference.child;
+  const share = Math.min(100, (100 * SAMPLED_PAGES) / Math.max(pages, 1));
+  const answer = await rows.sample<SampleRow>(sampleQuery(reference, share), { byIndex: true });
+  if (isNotRead(answer)) return answer;
+  const isWhole = share === 100 && answer.read < SAMPLED_ROWS && answer.values < LOOKED_UP;
+  const filled = answer.read === 0 ? 0 : answer.filled / answer.read;
+  return { ...answer, filled, method: isWhole ? 'COUNT' : 'SAMPLE' };
+}
+
+const names = (prefix: string, columns: readonly string[]) =>
+  columns.map((_, i) => ident(`${prefix}${i + 1}`));
+const column = (alias: string, name: string) => ident(alias, name);
+const all = (parts: readonly Sql[]) => join(parts, ' AND ');
+
+function sampleQuery({ child, columns, parent, parentColumns }: Reference, share: number): Sql {
+  const keys = names('k', columns);
+  const picked = columns.map((name, i) => sql`${column('c', name)} AS ${keys[i] as Sql}`);
+  const filled = all(keys.map((key) => sql`${key} IS NOT NULL`));
+  const equal = all(parentColumns.map((name, i) => sql`${column('p', name)} = v.${keys[i] as Sql}`));
+  return sql`
+    WITH picked AS MATERIALIZED (
+      SELECT ${join(picked, ', ')} FROM ${child.from} AS c TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)
+       LIMIT ${String(SAMPLED_ROWS)}::int8
+    ), v AS MATERIALIZED (
+      SELECT ${join(keys, ', ')}, count(*) AS n FROM picked WHERE ${filled} GROUP BY ${join(keys, ', ')}
+       ORDER BY hashtext(concat_ws(',', ${join(keys, ', ')})) LIMIT ${String(LOOKED_UP)}::int8
+    )
+    SELECT (SELECT count(*) FROM picked)::float8 AS read, (SELECT count(*) FROM picked WHERE ${filled})::float8 AS filled,
+           coalesce(sum(v.n), 0)::float8 AS rows, coalesce(sum(v.n) FILTER (WHERE x.found IS NULL), 0)::float8 AS orphans,
+           count(*)::float8 AS values, count(*) FILTER (WHERE x.found IS NULL)::float8 AS missing
+      FROM v LEFT JOIN LATERAL (SELECT true AS found FROM ${parent.from} AS p WHERE ${equal} LIMIT 1) x ON true`;
+}
+
+/** Every row, in one pass over both tables; what the sample saw of values stays as it is. */
+export async function countOrphans(
+  rows: RowReader,
+  reference: Reference,
+  sampled: OrphanCount,
+): Promise<OrphanCount | NotRead> {
+  const { child, columns, parent, parentColumns } = reference;
+  const filled = all(columns.map((name) => sql`${column('c', name)} IS NOT NULL`));
+  const equal = all(
+    parentColumns.map((name, i) => sql`${column('p', name)} = ${column('c', columns[i] as string)}`),
+  );
+  const bytes = child.table.heapBytes + parent.table.heapBytes;
+  const answer = await rows.whole<{ orphans: number; missing: number }>(
+    bytes,
+    sql`SELECT coalesce(sum(o.n), 0)::float8 AS orphans, count(*)::float8 AS missing
+          FROM (SELECT count(*) AS n FROM ${child.from} AS c
+                 WHERE ${filled} AND NOT EXISTS (SELECT FROM ${parent.from} AS p WHERE ${equal})
+                 GROUP BY ${join(
+                   columns.map((name) => column('c', name)),
+                   ', ',
+                 )}) o`,
+  );
+  if (isNotRead(answer)) return answer;
+  return { ...sampled, ...answer, rows: Math.round(child.table.liveRows * sampled.filled), method: 'COUNT' };
+}
