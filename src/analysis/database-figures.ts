@@ -8,11 +8,12 @@ import { type ChunkPacking, samplePacking, SMALLEST_SAMPLED_BYTES } from './esti
 import { estimateIndexBloat, measureIndexBloat } from './index-bloat.ts';
 import { makeMeter, type Budget, type Meter } from './measure-exact.ts';
 import { readColumns } from './read-columns.ts';
-import { type HorizonHolder, readHorizon } from './read-horizon.ts';
+import { readHorizon } from './read-horizon.ts';
 import { type IndexRow, readIndexes } from './read-indexes.ts';
 import { readTables } from './read-tables.ts';
+import { readVacuum } from './read-vacuum.ts';
 import { rolledUp } from './roll-up.ts';
-import { estimateTableBloat, measureTableBloat, type TableFacts } from './table-bloat.ts';
+import { estimateTableBloat, measureTableBloat, type Surroundings, type TableFacts } from './table-bloat.ts';
 
 /** How long sampling of wide values may take in a whole database, and of how many tables. */
 const SAMPLING_MS = 5_000;
@@ -33,37 +34,38 @@ export interface ExactReading {
 
 /** All tables and indexes with sizes, rows, statistics and verdicts, in a handful of catalog queries. */
 export async function readDatabaseFigures(session: Session, options: ReadOptions): Promise<DatabaseFigures> {
-  const facts = await readFacts(session, options);
+  const { facts, vacuum, holders } = await readFacts(session, options);
   const tables =
     options.exact === null
       ? facts.map(estimated)
       : await measured(session, facts, options.exact, options.clock);
-  return { ...(await readDatabase(session)), tables: rolledUp(tables) };
+  return { ...(await readDatabase(session)), tables: rolledUp(tables), vacuum, holders };
 }
 
 interface Facts {
   readonly table: TableFacts;
   readonly indexes: readonly IndexRow[];
-  readonly around: {
-    readonly packing: ChunkPacking | null;
-    readonly holders: readonly HorizonHolder[];
-    readonly now: Date;
-  };
+  readonly around: Surroundings;
 }
 
-async function readFacts(session: Session, options: ReadOptions): Promise<Facts[]> {
+async function readFacts(
+  session: Session,
+  options: ReadOptions,
+): Promise<Pick<DatabaseFigures, 'vacuum' | 'holders'> & { facts: Facts[] }> {
   const rows = await readTables(session, options.scope);
   const columns = await readColumns(session, options.scope);
   const indexes = await readIndexes(session, options.scope, columns);
+  const vacuum = await readVacuum(session, options.scope);
   const holders = await readHorizon(session);
   const now = options.clock.now();
-  const facts = rows.map((row) => ({ ...row, columns: columns.get(row.oid) ?? [] }));
-  const packings = await samplePackings(session, facts, options.clock);
-  return facts.map((table) => ({
+  const tables = rows.map((row) => ({ ...row, columns: columns.get(row.oid) ?? [] }));
+  const packings = await samplePackings(session, tables, options.clock);
+  const facts = tables.map((table) => ({
     table,
     indexes: indexes.get(table.oid) ?? [],
-    around: { packing: packings.get(table.oid) ?? null, holders, now },
+    around: { packing: packings.get(table.oid) ?? null, holders, vacuum, now },
   }));
+  return { facts, vacuum, holders };
 }
 
 /** The largest TOAST tables first, until the time is up; the rest is UNKNOWN. */
@@ -149,7 +151,7 @@ function assembled(
   };
 }
 
-async function readDatabase(session: Session): Promise<Omit<DatabaseFigures, 'tables'>> {
+async function readDatabase(session: Session): Promise<Omit<DatabaseFigures, 'tables' | 'vacuum' | 'holders'>> {
   const [row] = await readCatalog<{ bytes: number | null; since: Date | null; standbys: number }>(
     session,
     sql`SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) END::float8 AS bytes,

@@ -1,6 +1,8 @@
 import type { Bloat, FoundFault } from '../domain/finding.ts';
 import type { FindingKind, Severity } from '../domain/words.ts';
 import type { Session } from '../target/session.ts';
+import type { HorizonHolder } from './read-horizon.ts';
+import type { VacuumState } from './read-vacuum.ts';
 import type { RowReader } from './row-reader.ts';
 
 /** One kind of question asked of a database. A leaf: it knows nothing of the other kinds. */
@@ -74,6 +76,9 @@ export interface DatabaseFigures {
   /** standbys that stream from this server now, registered or not */
   readonly standbys: number;
   readonly tables: readonly MeasuredTable[];
+  readonly vacuum: VacuumState;
+  /** what keeps VACUUM from removing rows, oldest first */
+  readonly holders: readonly HorizonHolder[];
 }
 
 /** Attributes as in pg_attribute, with their statistics: what a row's size is modelled from. */

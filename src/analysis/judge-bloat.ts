@@ -1,7 +1,9 @@
 import type { Bloat } from '../domain/finding.ts';
-import { bytesInWords, type MeasuredTable, percent } from './define-analysis.ts';
+import { bytesInWords, percent } from './define-analysis.ts';
 import type { Unknown } from './estimate-heap.ts';
+import { vacuumCauses, type VacuumSubject } from './judge-vacuum.ts';
 import type { HorizonHolder } from './read-horizon.ts';
+import type { VacuumState } from './read-vacuum.ts';
 
 /** Under this no percentage means anything: a table of one row in a page of 8 kB is no fault. */
 export const SMALLEST_WASTE = 256 * 1024;
@@ -34,18 +36,13 @@ export const unknownBloat = (why: Unknown, more: readonly Cause[] = []): Bloat =
 });
 
 /** Dead rows are VACUUM's work and their room is used again; only what stays free after it is a reason to rewrite. */
-export function judgeTable(
-  waste: Waste,
-  table: VacuumFacts,
-  holders: readonly HorizonHolder[],
-  now: Date,
-): Bloat {
+export function judgeTable(waste: Waste, table: VacuumSubject, around: VacuumContext): Bloat {
   const figures = figuresOf(waste);
   const { wastedBytes, ratio } = figures;
   const deadBytes = Math.min(waste.deadBytes, wastedBytes);
   const causes = [
     ...waste.causes,
-    ...deadCauses(deadBytes, table, holders, now),
+    ...deadCauses(deadBytes, table, around),
     ...freeCauses(wastedBytes - deadBytes),
   ];
   if (wastedBytes < SMALLEST_WASTE || ratio < VACUUM_SHARE)
@@ -91,29 +88,32 @@ function figuresOf(
   };
 }
 
-export type VacuumFacts = Pick<MeasuredTable, 'deadRows' | 'autovacuum' | 'lastVacuumAt'>;
+/** What the server knows of VACUUM beyond the table itself. */
+export interface VacuumContext {
+  readonly holders: readonly HorizonHolder[];
+  readonly vacuum: VacuumState;
+  readonly now: Date;
+}
 
-function deadCauses(
-  deadBytes: number,
-  table: VacuumFacts,
-  holders: readonly HorizonHolder[],
-  now: Date,
-): Cause[] {
+function deadCauses(deadBytes: number, table: VacuumSubject, around: VacuumContext): Cause[] {
   if (deadBytes < SMALLEST_WASTE / 4) return [];
   const detail = `${table.deadRows} dead rows (about ${bytesInWords(deadBytes)}) wait for VACUUM, which makes their room usable again.`;
-  const held = holders.filter((holder) => holdsBack(holder, table.lastVacuumAt, now));
+  const held = around.holders.filter((holder) => holdsBack(holder, table.lastVacuumAt, around.now));
   return [
     { code: 'DEAD_ROWS', detail, pid: null },
-    ...(table.autovacuum
-      ? []
-      : [{ code: 'AUTOVACUUM_OFF', detail: 'autovacuum_enabled is off for this table.', pid: null }]),
+    ...vacuumCauses(table, around.vacuum, around.now),
     ...held.slice(0, 3).map(({ code, detail, pid }) => ({ code, detail, pid })),
   ];
 }
 
+/** Transactions that have begun since, where no time tells how old a holder is. */
+const FORGOTTEN_TRANSACTIONS = 10_000;
+
 /** Older than a VACUUM that has left dead rows behind, or old by any measure. */
 function holdsBack(holder: HorizonHolder, lastVacuumAt: string | null, now: Date): boolean {
-  if (holder.since === null) return holder.transactions > 0;
+  if (holder.holds === 'CATALOGS') return false;
+  if (holder.isIdle) return true;
+  if (holder.since === null) return holder.transactions >= FORGOTTEN_TRANSACTIONS;
   return (
     now.getTime() - holder.since.getTime() > FORGOTTEN_MS ||
     (lastVacuumAt !== null && holder.since < new Date(lastVacuumAt))

@@ -130,5 +130,5 @@ export const optionOf = (options: string | null, name: string): string | undefin
     .find((option) => option.startsWith(`${name}=`))
     ?.slice(name.length + 1);
 
-export const isOff = (value: string | undefined) =>
-  ['off', 'false', 'no', '0'].includes(value?.toLowerCase() ?? '');
+/** PostgreSQL takes any beginning of a word that can mean no other. */
+export const isOff = (value: string | undefined) => /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(value ?? '');

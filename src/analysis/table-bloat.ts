@@ -10,18 +10,15 @@ import {
   unknown,
 } from './estimate-heap.ts';
 import { type ChunkPacking, estimateToast, SMALLEST_SAMPLED_BYTES } from './estimate-toast.ts';
-import { judgeTable, unknownBloat, type Waste } from './judge-bloat.ts';
+import { judgeTable, unknownBloat, type VacuumContext, type Waste } from './judge-bloat.ts';
 import type { HeapMeasure, Meter, NotMeasured } from './measure-exact.ts';
-import type { HorizonHolder } from './read-horizon.ts';
 import type { TableRow } from './read-tables.ts';
 
 export type TableFacts = TableRow & { readonly columns: readonly ColumnFigures[] };
 
 /** What the verdict needs beside the table itself. */
-export interface Surroundings {
+export interface Surroundings extends VacuumContext {
   readonly packing: ChunkPacking | null;
-  readonly holders: readonly HorizonHolder[];
-  readonly now: Date;
 }
 
 type Cause = Bloat['causes'][number];
@@ -48,7 +45,7 @@ export function estimateTableBloat(table: TableFacts, around: Surroundings): Blo
     method: 'STATISTICS',
     causes: droppedColumns(table),
   };
-  return judgeTable(waste, table, around.holders, around.now);
+  return judgeTable(waste, table, around);
 }
 
 /** What a table needs is not known, but dead rows are counted: when they are many, VACUUM is due whatever else is true. */
@@ -65,7 +62,7 @@ function onlyDeadRows(table: TableFacts, why: Unknown, around: Surroundings): Bl
     method: 'STATISTICS',
     causes,
   };
-  const bloat = judgeTable(waste, table, around.holders, around.now);
+  const bloat = judgeTable(waste, table, around);
   return bloat.verdict === 'NEEDS_VACUUM' && !table.locked ? bloat : unknownBloat(why);
 }
 
@@ -158,7 +155,7 @@ function judgeMeasured(
     method: 'SCAN',
     causes: dropped,
   };
-  const bloat = judgeTable(waste, { ...table, deadRows: heap.deadRows }, around.holders, around.now);
+  const bloat = judgeTable(waste, { ...table, deadRows: heap.deadRows }, around);
   if (dropped.length > 0 && !modelled.known && bloat.verdict === 'HEALTHY') {
     return unknownBloat(
       unknown(
