@@ -63,8 +63,9 @@ export interface KeptTable {
 export const tableKey = (schema: string, name: string) => JSON.stringify([schema, name]);
 
 export interface Subject {
-  readonly schema: string;
-  readonly table: string;
+  /** null: the database as a whole */
+  readonly schema: string | null;
+  readonly table: string | null;
   readonly index: string | null;
 }
 

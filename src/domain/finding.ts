@@ -27,6 +27,8 @@ export interface FoundFault {
   readonly table: string | null;
   readonly index: string | null;
   readonly columns: readonly string[];
+  /** tells faults of one kind and subject apart, where more than one is possible; as stable as the fault */
+  readonly key?: string;
   readonly title: string;
   readonly detail: string;
   readonly wastedBytes: number | null;

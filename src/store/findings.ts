@@ -38,18 +38,20 @@ export interface FindingsFound {
 
 export interface Unsure {
   readonly kind: FindingKind;
-  readonly schema: string;
-  readonly table: string;
+  readonly schema: string | null;
+  readonly table: string | null;
   readonly index: string | null;
 }
+
+type FaultName = Pick<FoundFault, 'kind' | 'schema' | 'table' | 'index' | 'columns' | 'key'>;
 
 /** The same fault of the same thing has the same id tomorrow, and in another control store of the same registration. */
 export const findingId = (
   databaseId: string,
-  fault: Pick<FoundFault, 'kind' | 'schema' | 'table' | 'index' | 'columns'>,
+  { kind, schema, table, index, columns, key }: FaultName,
 ) =>
   createHash('sha256')
-    .update(JSON.stringify([databaseId, fault.kind, fault.schema, fault.table, fault.index, fault.columns]))
+    .update(JSON.stringify([databaseId, kind, schema, table, index, columns, ...(key === undefined ? [] : [key])]))
     .digest('hex')
     .slice(0, 32);
 
