@@ -42,8 +42,10 @@ export async function readDatabaseFigures(session: Session, options: ReadOptions
   return { ...(await readDatabase(session)), tables: rolledUp(tables), vacuum, holders };
 }
 
+type Table = TableFacts & Pick<MeasuredTable, 'partitionedIndexes'>;
+
 interface Facts {
-  readonly table: TableFacts;
+  readonly table: Table;
   readonly indexes: readonly IndexRow[];
   readonly around: Surroundings;
 }
@@ -61,12 +63,14 @@ async function readFacts(
   const tables = rows.map((row) => ({ ...row, columns: columns.get(row.oid) ?? [] }));
   const packings = await samplePackings(session, tables, options.clock);
   const facts = tables.map((table) => ({
-    table,
-    indexes: indexes.get(table.oid) ?? [],
+    table: { ...table, partitionedIndexes: indexes.get(table.oid)?.filter(isPartitioned) ?? [] },
+    indexes: indexes.get(table.oid)?.filter((index) => !isPartitioned(index)) ?? [],
     around: { packing: packings.get(table.oid) ?? null, holders, vacuum, now },
   }));
   return { facts, vacuum, holders };
 }
+
+const isPartitioned = (index: IndexRow) => index.isPartitioned;
 
 /** The largest TOAST tables first, until the time is up; the rest is UNKNOWN. */
 async function samplePackings(
@@ -137,7 +141,7 @@ async function measuredIndexes(
 const urgency = ({ bloat }: { bloat: MeasuredTable['bloat'] }) => (bloat.verdict === 'HEALTHY' ? 0 : 1);
 
 function assembled(
-  table: TableFacts,
+  table: Table,
   indexes: readonly MeasuredIndex[],
   bloat: MeasuredTable['bloat'],
 ): MeasuredTable {
@@ -151,7 +155,9 @@ function assembled(
   };
 }
 
-async function readDatabase(session: Session): Promise<Omit<DatabaseFigures, 'tables' | 'vacuum' | 'holders'>> {
+async function readDatabase(
+  session: Session,
+): Promise<Omit<DatabaseFigures, 'tables' | 'vacuum' | 'holders'>> {
   const [row] = await readCatalog<{ bytes: number | null; since: Date | null; standbys: number }>(
     session,
     sql`SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) END::float8 AS bytes,

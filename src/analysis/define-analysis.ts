@@ -144,6 +144,8 @@ export interface MeasuredTable {
   readonly columns: readonly ColumnFigures[];
   readonly bloat: Bloat;
   readonly indexes: readonly MeasuredIndex[];
+  /** of a partitioned table: they hold nothing themselves, their figures are sums over their parts */
+  readonly partitionedIndexes: readonly IndexFacts[];
 }
 
 export interface HeapPages {
@@ -166,7 +168,16 @@ export interface ToastFigures {
 export interface IndexKey {
   /** null: an expression */
   readonly column: string | null;
+  /** as PostgreSQL prints it, every name in full; null for a plain column, and while its table is locked */
+  readonly expression: string | null;
   readonly operatorClass: number;
+  readonly operatorFamily: number;
+  /** of the operator class: in one family and for one type, two classes of a B-tree are two names of one order */
+  readonly inputType: number;
+  /** the operator that B-tree and hash call equality; null for other methods */
+  readonly equality: number | null;
+  /** of the operator class, such as siglen */
+  readonly parameters: string | null;
   readonly collation: number;
   /** DESC and NULLS FIRST bits */
   readonly options: number;
@@ -178,12 +189,20 @@ export interface MeasuredIndex {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
+  /** of a partitioned table; its parts are the indexes of the leaves */
+  readonly isPartitioned: boolean;
+  /** the partitioned index that this one is a part of */
+  readonly parentOid: number | null;
+  /** OIDs of the leaves' indexes; none when it is not partitioned */
+  readonly parts: readonly number[];
   readonly method: string;
   /** null while its table is locked */
   readonly definition: string | null;
   readonly sizeBytes: number;
   readonly locked: boolean;
   readonly pages: HeapPages;
+  /** storage parameters as they were written, sorted */
+  readonly options: readonly string[];
   readonly fillfactor: number;
   /** equal keys share one entry (B-tree since PostgreSQL 13, where the types allow it) */
   readonly deduplicates: boolean;
@@ -191,6 +210,7 @@ export interface MeasuredIndex {
   readonly lastScanAt: string | null;
   readonly isUnique: boolean;
   readonly isPrimary: boolean;
+  /** queries may use it: built, kept up to date, and not being dropped */
   readonly isValid: boolean;
   readonly keys: readonly IndexKey[];
   /** INCLUDE columns, in order */
@@ -203,6 +223,8 @@ export interface MeasuredIndex {
   readonly duties: readonly IndexDuty[];
   readonly bloat: Bloat;
 }
+
+export type IndexFacts = Omit<MeasuredIndex, 'bloat'>;
 
 export type IndexDuty =
   | 'PRIMARY_KEY'

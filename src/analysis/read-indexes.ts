@@ -1,17 +1,13 @@
 import type { Session } from '../target/session.ts';
 import { sql, type Sql } from '../target/sql.ts';
 import { inScope, readCatalog, readUnlocked, type Scope } from './catalog-query.ts';
-import type {
-  ColumnFigures,
-  ColumnStatistics,
-  IndexDuty,
-  IndexKey,
-  MeasuredIndex,
-} from './define-analysis.ts';
+import type { ColumnFigures, ColumnStatistics, IndexDuty, IndexFacts, IndexKey } from './define-analysis.ts';
 import { columnAsJson, columnFigures, columnStatistics, type RawColumn } from './read-columns.ts';
+import { type OperatorClasses, readOperatorClasses } from './read-operator-classes.ts';
 import { isOff, optionOf } from './read-tables.ts';
+import { withParts } from './sum-parts.ts';
 
-export type IndexRow = Omit<MeasuredIndex, 'bloat'>;
+export type IndexRow = IndexFacts;
 
 /** All indexes by the OID of their table; columns gives the statistics of plain key columns. */
 export async function readIndexes(
@@ -25,14 +21,10 @@ export async function readIndexes(
   const expressions = rows.some((row) => row.has_expressions)
     ? await readExpressions(session, scope)
     : new Map();
-  const sharing = await readSharingRules(session);
-  const byTable = Map.groupBy(rows, (row) => row.table_oid);
-  return new Map(
-    [...byTable].map(([oid, list]) => [
-      oid,
-      list.map((row) => indexRow(row, columns.get(oid) ?? [], expressions, sharing)),
-    ]),
-  );
+  const classes = await readOperatorClasses(session);
+  const indexes = rows.map((row) => indexRow(row, columns.get(row.table_oid) ?? [], expressions, classes));
+  const tables = new Map(rows.map((row) => [row.oid, row.table_oid]));
+  return Map.groupBy(withParts(indexes), (index) => tables.get(index.oid) ?? 0);
 }
 
 const indexesQuery = (version: number, locked: Sql, scope: Scope | null) => sql`
@@ -54,21 +46,24 @@ const indexesQuery = (version: number, locked: Sql, scope: Scope | null) => sql`
          pg_catalog.array_to_string(x.reloptions, ',') AS options,
          pg_catalog.pg_stat_get_numscans(i.indexrelid)::float8 AS scans,
          ${version >= 160_000 ? sql`pg_catalog.pg_stat_get_lastscan(i.indexrelid)` : sql`NULL::timestamptz`} AS last_scan,
-         i.indisunique, i.indisprimary, i.indisvalid AND i.indisready AS valid, i.indimmediate, i.indisreplident, i.indisclustered,
+         i.indisunique, i.indisprimary, i.indisvalid AND i.indisready AND i.indislive AS valid, i.indimmediate, i.indisreplident, i.indisclustered,
          ${version >= 150_000 ? sql`i.indnullsnotdistinct` : sql`false`} AS nulls_not_distinct,
-         x.relispartition, coalesce(u.own, false) AS own, coalesce(u.target, false) AS target, i.indnkeyatts AS key_count,
+         x.relkind = 'I' AS partitioned, h.inhparent AS parent, x.relispartition, coalesce(u.own, false) AS own, coalesce(u.target, false) AS target, i.indnkeyatts AS key_count,
          i.indexprs IS NOT NULL AS has_expressions,
          (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
                    i.indkey[a.attnum - 1], i.indclass[a.attnum - 1]::int8, i.indcollation[a.attnum - 1]::int8, i.indoption[a.attnum - 1],
-                   a.attstattarget >= 0, a.attname, a.atttypid::int8, a.attlen, a.attalign, a.attstorage, a.atttypmod) ORDER BY a.attnum)
+                   a.attstattarget >= 0, a.attname, a.atttypid::int8, a.attlen, a.attalign, a.attstorage, a.atttypmod,
+                   a.attoptions::text, CASE WHEN i.indkey[a.attnum - 1] = 0 AND i.indrelid NOT IN (SELECT relation FROM locked)
+                     THEN pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false) END) ORDER BY a.attnum)
             FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid) AS keys
     FROM pg_catalog.pg_index i
-    JOIN pg_catalog.pg_class c ON c.oid = i.indrelid AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+    JOIN pg_catalog.pg_class c ON c.oid = i.indrelid AND c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
     JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
     JOIN pg_catalog.pg_am m ON m.oid = x.relam
     LEFT JOIN duties u ON u.oid = i.indexrelid
+    LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = i.indexrelid AND x.relispartition
    WHERE ${inScope(scope)}
    ORDER BY x.relname`;
 
@@ -96,6 +91,8 @@ interface RawIndex {
   indisreplident: boolean;
   indisclustered: boolean;
   nulls_not_distinct: boolean;
+  partitioned: boolean;
+  parent: number | null;
   relispartition: boolean;
   own: boolean;
   target: boolean;
@@ -116,6 +113,8 @@ type RawKey = [
   align: string,
   storage: string,
   modifier: number,
+  parameters: string | null,
+  expression: string | null,
 ];
 
 type Expressions = ReadonlyMap<string, ColumnStatistics>;
@@ -141,41 +140,30 @@ async function readExpressions(session: Session, scope: Scope | null): Promise<E
   );
 }
 
-interface SharingRules {
-  readonly operatorClasses: ReadonlySet<number>;
-  readonly looseCollations: ReadonlySet<number>;
-}
-
-/** Where equal means identical, so that a B-tree may keep a key once: by the operator class, unless the collation is loose. */
-async function readSharingRules(session: Session): Promise<SharingRules> {
-  const [row] = await readCatalog<{ classes: number[] | null; loose: number[] | null }>(
-    session,
-    sql`SELECT (SELECT pg_catalog.array_agg(o.oid::int8::float8) FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_amproc p
-                    ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4
-                  JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree') AS classes,
-               (SELECT pg_catalog.array_agg(k.oid::int8::float8) FROM pg_catalog.pg_collation k WHERE NOT k.collisdeterministic) AS loose`,
-  );
-  return { operatorClasses: new Set(row?.classes ?? []), looseCollations: new Set(row?.loose ?? []) };
-}
-
 function indexRow(
   row: RawIndex,
   columns: readonly ColumnFigures[],
   expressions: Expressions,
-  sharing: SharingRules,
+  classes: OperatorClasses,
 ): IndexRow {
-  const keys = row.keys.map((key, i) => indexKey(key, columns, expressions.get(`${row.oid}/${i + 1}`)));
+  const keys = row.keys.map((key, i) =>
+    indexKey(key, columns, classes, expressions.get(`${row.oid}/${i + 1}`)),
+  );
   return {
     oid: row.oid,
     schema: row.schema,
     name: row.name,
+    isPartitioned: row.partitioned,
+    parentOid: row.parent,
+    parts: [],
     method: row.method,
     definition: row.definition,
     sizeBytes: row.bytes ?? row.relpages * row.block,
     locked: row.locked || row.definition === null,
     pages: { count: (row.bytes ?? 0) / row.block, counted: row.relpages, rows: row.reltuples },
+    options: row.options?.split(',').sort() ?? [],
     fillfactor: Number(optionOf(row.options, 'fillfactor') ?? 90),
-    deduplicates: deduplicates(row, sharing),
+    deduplicates: deduplicates(row, classes),
     scans: row.scans,
     lastScanAt: row.last_scan?.toISOString() ?? null,
     isUnique: row.indisunique,
@@ -191,9 +179,15 @@ function indexRow(
   };
 }
 
-function indexKey(raw: RawKey, columns: readonly ColumnFigures[], ofExpression?: ColumnStatistics): IndexKey {
+function indexKey(
+  raw: RawKey,
+  columns: readonly ColumnFigures[],
+  classes: OperatorClasses,
+  ofExpression?: ColumnStatistics,
+): IndexKey {
   const [attribute, operatorClass, collation, options, , name, typeOid, length, align, storage, modifier] =
     raw;
+  const [parameters, expression] = raw.slice(11) as (string | null)[];
   const column = attribute === 0 ? undefined : columns.find((c) => c.number === attribute);
   const stored = columnFigures([
     attribute, name, typeOid, length, align, storage, modifier, column?.notNull ?? false, false, false,
@@ -201,20 +195,25 @@ function indexKey(raw: RawKey, columns: readonly ColumnFigures[], ofExpression?:
   ]); // prettier-ignore
   return {
     column: column?.name ?? null,
+    expression: expression ?? null,
     operatorClass: operatorClass ?? 0,
+    operatorFamily: classes.of(operatorClass)?.family ?? 0,
+    inputType: classes.of(operatorClass)?.inputType ?? 0,
+    equality: classes.of(operatorClass)?.equality ?? null,
+    parameters: parameters ?? null,
     collation: collation ?? 0,
     options: options ?? 0,
     stored: { ...stored, statistics: column ? column.statistics : (ofExpression ?? null) },
   };
 }
 
-const deduplicates = (row: RawIndex, sharing: SharingRules) =>
+const deduplicates = (row: RawIndex, classes: OperatorClasses) =>
   row.method === 'btree' &&
   row.keys.length === row.key_count &&
   !isOff(optionOf(row.options, 'deduplicate_items')) &&
   row.keys.every(
     ([, operatorClass, collation]) =>
-      sharing.operatorClasses.has(operatorClass ?? 0) && !sharing.looseCollations.has(collation ?? 0),
+      classes.of(operatorClass)?.equalIsSame === true && !classes.looseCollations.has(collation ?? 0),
   );
 
 function dutiesOf(row: RawIndex): IndexDuty[] {

@@ -4,7 +4,10 @@ import { inScope, readUnlocked, type Scope } from './catalog-query.ts';
 import type { MeasuredTable, TableKind, ToastFigures } from './define-analysis.ts';
 
 /** A table as it is read, before its columns, indexes and verdict join it. */
-export type TableRow = Omit<MeasuredTable, 'columns' | 'indexes' | 'bloat' | 'indexBytes' | 'totalBytes'>;
+export type TableRow = Omit<
+  MeasuredTable,
+  'columns' | 'indexes' | 'partitionedIndexes' | 'bloat' | 'indexBytes' | 'totalBytes'
+>;
 
 export async function readTables(session: Session, scope: Scope | null): Promise<TableRow[]> {
   return (await readUnlocked<RawTable>(session, (locked) => tablesQuery(locked, scope))).map(tableRow);
@@ -131,4 +134,5 @@ export const optionOf = (options: string | null, name: string): string | undefin
     ?.slice(name.length + 1);
 
 /** PostgreSQL takes any beginning of a word that can mean no other. */
-export const isOff = (value: string | undefined) => /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(value ?? '');
+export const isOff = (value: string | undefined) =>
+  /^(of|off|f|fa|fal|fals|false|n|no|0)$/i.test(value ?? '');
