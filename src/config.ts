@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { durationMs } from './domain/duration.ts';
 import { DeclutterError } from './errors.ts';
 
 /** Everything that can be set, validated and frozen; docs/configuration.md describes each variable. */
@@ -23,6 +24,8 @@ export interface Config {
   /** Per minute and principal. */
   readonly rate: { readonly points: number; readonly destructive: number };
   readonly lease: { readonly leaseMs: number; readonly heartbeatMs: number };
+  /** How often workers take a snapshot of each database; null: never. */
+  readonly snapshotEveryMs: number | null;
   /** 32 bytes. null: made once in embedded mode, and required otherwise once a password is stored. */
   readonly secretKey: Buffer | null;
 }
@@ -39,6 +42,17 @@ const wholeNumber = (least: number, most: number) => {
     .transform(Number)
     .refine((value) => value >= least && value <= most, message);
 };
+
+/** 0: never */
+const interval = z.string().transform((text, context) => {
+  const ms = text === '0' ? 0 : durationMs(text);
+  if (ms !== null && (ms === 0 ? text === '0' : ms >= 60_000)) return ms;
+  context.addIssue({
+    code: 'custom',
+    message: 'must be 0, or an ISO 8601 duration from PT1M on, such as PT6H',
+  });
+  return z.NEVER;
+});
 
 const postgresUrl = z
   .string()
@@ -80,6 +94,7 @@ const VARIABLES = {
   DECLUTTER_RATE_DESTRUCTIVE: wholeNumber(1, 1_000_000).default(30),
   DECLUTTER_LEASE_MS: wholeNumber(200, 3_600_000).default(30_000),
   DECLUTTER_HEARTBEAT_MS: wholeNumber(50, 600_000).default(5_000),
+  DECLUTTER_SNAPSHOT_EVERY: interval.default(6 * 3_600_000),
   DECLUTTER_SECRET_KEY: secretKey.optional(),
   DECLUTTER_GRACE_MS: wholeNumber(0, 600_000).default(10_000),
   DECLUTTER_LOG_LEVEL: z
@@ -188,6 +203,7 @@ function configOf(values: Values): Config {
     archiveDir: resolve(values.DECLUTTER_ARCHIVE_DIR ?? `${dataDir}/archives`),
     rate: { points: values.DECLUTTER_RATE_POINTS, destructive: values.DECLUTTER_RATE_DESTRUCTIVE },
     lease: { leaseMs: values.DECLUTTER_LEASE_MS, heartbeatMs: values.DECLUTTER_HEARTBEAT_MS },
+    snapshotEveryMs: values.DECLUTTER_SNAPSHOT_EVERY || null,
     secretKey: values.DECLUTTER_SECRET_KEY ?? null,
   };
 }

@@ -2,44 +2,40 @@ import type { Bloat, TableFigures } from '../domain/finding.ts';
 import type { Principal } from '../domain/principal.ts';
 import { badInput, notFound } from '../errors.ts';
 import { findDatabase, findDatabaseById } from '../store/databases.ts';
-import { type FindingQuery, listFindings, suppressFinding, unsuppressFinding } from '../store/findings.ts';
-import type { PageRequest } from '../store/page.ts';
-import {
-  listHistory,
-  listSnapshots,
-  listTables,
-  type SnapshotView,
-  type TableQuery,
-} from '../store/snapshots.ts';
+import { type FindingQuery, suppressFinding, unsuppressFinding } from '../store/findings.ts';
+import type { SnapshotView } from '../store/snapshots.ts';
 import { sql } from '../target/sql.ts';
 import { readCatalog } from './catalog-query.ts';
 import { type ExactReading, readDatabaseFigures } from './database-figures.ts';
 import type { MeasuredTable } from './define-analysis.ts';
 import { RELATION_BUDGET } from './measure-exact.ts';
+import { makeRemembered } from './remembered.ts';
 import { ANALYSIS_SETTINGS, type AnalysisDeps, runAnalysis } from './run-analysis.ts';
 import { tableFigures } from './table-view.ts';
 
 /** What clutters a database: taken now, or as the last snapshot remembers it. */
 export function makeAnalysisUseCases(deps: AnalysisDeps) {
   const analyze = joined((id: string, exact: boolean) => analyzeById(deps, id, exact));
+  const remembered = makeRemembered(deps.store);
   return {
+    ...remembered,
     analyze: async (name: string, exact: boolean): Promise<SnapshotView> =>
       analyze((await registered(deps, name)).id, exact),
-    takeFirstSnapshot: async (databaseId: string): Promise<void> => void (await analyze(databaseId, false)),
-    tables: (databaseId: string, query: TableQuery) => listTables(deps.store, databaseId, query),
+    takeSnapshot: async (databaseId: string): Promise<void> => void (await analyze(databaseId, false)),
     table: (databaseName: string, schema: string, name: string) =>
       readTable(deps, databaseName, schema, name),
     tableBloat: (databaseName: string, schema: string, name: string, exact: boolean) =>
       tableBloat(deps, databaseName, schema, name, exact),
     indexBloat: (databaseName: string, schema: string, index: string, exact: boolean) =>
       indexBloat(deps, databaseName, schema, index, exact),
-    findings: async (query: FindingQuery & DatabaseChoice) =>
-      listFindings(deps.store, await chosen(deps, query), query),
-    snapshots: (databaseId: string, page: PageRequest) => listSnapshots(deps.store, databaseId, page),
-    history: (databaseId: string, schema: string, table: string, first?: number | null) =>
-      listHistory(deps.store, databaseId, schema, table, first),
-    suppress: async (id: string, reason: string, by: Principal) =>
-      suppressFinding(deps.store, id, checkedReason(reason), by.subject),
+    findings: async ({ databaseId, databaseName, ...query }: FindingQuery & DatabaseChoice) =>
+      remembered.findings(await chosen(deps, { databaseId, databaseName }), query),
+    suppress: async (id: string, reason: string, until: Date | null, by: Principal) =>
+      suppressFinding(deps.store, id, {
+        reason: checkedReason(reason),
+        until: checkedUntil(until, deps.clock.now()),
+        by: by.subject,
+      }),
     unsuppress: (id: string) => unsuppressFinding(deps.store, id),
   };
 }
@@ -70,8 +66,8 @@ async function registered(deps: AnalysisDeps, name: string) {
 }
 
 interface DatabaseChoice {
-  readonly databaseId?: string;
-  readonly databaseName?: string;
+  readonly databaseId?: string | undefined;
+  readonly databaseName?: string | undefined;
 }
 
 const chosen = async (deps: AnalysisDeps, { databaseId, databaseName }: DatabaseChoice) =>
@@ -163,4 +159,9 @@ function checkedReason(reason: string): string {
   if (text === '' || text.length > 1_000)
     throw badInput('A finding is suppressed with a reason, of at most 1 000 characters.');
   return text;
+}
+
+function checkedUntil(until: Date | null, now: Date): Date | null {
+  if (until !== null && until <= now) throw badInput('until must be a time to come.');
+  return until;
 }

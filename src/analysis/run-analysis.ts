@@ -19,7 +19,7 @@ import {
 import { DATABASE_BUDGET } from './measure-exact.ts';
 import { type Replica, readReplicas } from './read-replicas.ts';
 import { kindBudget, makeRowReader } from './row-reader.ts';
-import { tableFigures, wastedBytes } from './table-view.ts';
+import { deadRows, tableFigures, wastedBytes } from './table-view.ts';
 
 export interface AnalysisDeps {
   readonly store: Store;
@@ -71,6 +71,7 @@ export async function runAnalysis(
         durationMs,
         sizeBytes,
         wastedBytes: wastedBytes(figures),
+        deadRows: deadRows(figures),
         tables,
       },
       found,

@@ -30,9 +30,14 @@ const indexFigures = (index: MeasuredIndex): IndexFigures => ({
   bloat: index.bloat,
 });
 
-/** Tables, TOAST and indexes; a partitioned table's own line is a sum of lines that are counted already. */
+/** A partitioned table's own line is a sum of lines that are counted already. */
+const ownLines = ({ tables }: DatabaseFigures) => tables.filter((table) => table.kind !== 'PARTITIONED');
+
+/** Tables, TOAST and indexes. */
 export const wastedBytes = (figures: DatabaseFigures): number =>
-  figures.tables
-    .filter((table) => table.kind !== 'PARTITIONED')
+  ownLines(figures)
     .flatMap((table) => [table.bloat, ...table.indexes.map((index) => index.bloat)])
     .reduce((sum, bloat) => sum + (bloat.wastedBytes ?? 0), 0);
+
+export const deadRows = (figures: DatabaseFigures): number =>
+  ownLines(figures).reduce((sum, table) => sum + table.deadRows, 0);

@@ -7,6 +7,7 @@ import { purge } from '../operations/kinds/purge.ts';
 import { reindex } from '../operations/kinds/reindex.ts';
 import { reorganization } from '../operations/kinds/reorganization.ts';
 import { restore } from '../operations/kinds/restore.ts';
+import { startSnapshotRounds } from '../schedule/snapshot-rounds.ts';
 import { loadPlan } from './load-plan.ts';
 import type { Parts } from './parts.ts';
 
@@ -21,9 +22,17 @@ const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
   ]),
 );
 
-/** Takes runs from now on. */
+/** Takes runs, and the snapshots that are due, from now on. */
 export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Promise<void> {
   const { config, store } = parts;
+  if (config.snapshotEveryMs !== null) {
+    const rounds = startSnapshotRounds({
+      ...parts,
+      everyMs: config.snapshotEveryMs,
+      takeSnapshot: (databaseId) => takeSnapshot(parts, databaseId),
+    });
+    stack.defer(() => rounds.stop());
+  }
   const worker = await startWorker({
     ...parts,
     times: config.lease,
@@ -33,4 +42,11 @@ export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Pro
     loadPlan: loadPlan(store),
   });
   stack.defer(() => worker.stop());
+}
+
+/** A worker that takes runs only stays small: what looks at databases is loaded once a snapshot is due. */
+async function takeSnapshot(parts: Parts, databaseId: string): Promise<void> {
+  const { makeAnalysisUseCases } = await import('../analysis/analysis-use-cases.ts');
+  const { analysisDeps } = await import('./analysis-deps.ts');
+  await makeAnalysisUseCases(analysisDeps(parts)).takeSnapshot(databaseId);
 }

@@ -4,7 +4,6 @@ import type { Store } from '../store/open-store.ts';
 import { type AddressPolicy, allowedAddress, type Resolve } from '../target/address.ts';
 import { readIdentity } from '../target/identity.ts';
 import { Session, type SessionSettings, type TargetAddress } from '../target/session.ts';
-import { TargetError } from '../target/sqlstate.ts';
 import { readReference, type SecretSources } from './secrets.ts';
 
 export interface ConnectDeps {
@@ -31,28 +30,28 @@ export function makeConnect(deps: ConnectDeps): Connect {
   return async (databaseId, settings) => {
     const database = await findDatabaseById(deps.store, databaseId);
     if (database === null) throw notFound('The database');
-    const session = await openMarking(deps, database, settings);
     try {
-      await refuseOther(session, database);
+      const session = await openChecked(deps, database, settings);
+      if (database.unreachable !== null) await markUnreachable(deps.store, database.id, null);
       return session;
     } catch (error) {
-      await session.close();
+      if (error instanceof DeclutterError) await markUnreachable(deps.store, database.id, error.message);
       throw error;
     }
   };
 }
 
-async function openMarking(
+async function openChecked(
   deps: ConnectDeps,
   database: RegisteredDatabase,
   settings: SessionSettings,
 ): Promise<Session> {
+  const session = await openSession(deps, database, settings);
   try {
-    const session = await openSession(deps, database, settings);
-    if (database.unreachable !== null) await markUnreachable(deps.store, database.id, null);
+    await refuseOther(session, database);
     return session;
   } catch (error) {
-    if (error instanceof TargetError) await markUnreachable(deps.store, database.id, error.message);
+    await session.close();
     throw error;
   }
 }

@@ -105,6 +105,10 @@ export interface PlanImpact {
   readonly estimatedSeconds: number | null;
   readonly walBytes: number | null;
   readonly diskNeededBytes: number | null;
+  /** what the run should give back to the disk; the run's result has the fact. Missing in plans of earlier versions */
+  readonly bytesReclaimed?: number | null;
+  /** what it should make free within the table's files */
+  readonly bytesReusable?: number | null;
 }
 
 export interface PlanEffect {

@@ -5,25 +5,34 @@ import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
 
-/** Bytes of the table with all that belongs to it; null when there is none. */
-export async function measure(session: Session, relation: Relation | null): Promise<number | null> {
+export interface Measure {
+  /** of the table with all that belongs to it */
+  readonly bytes: number;
+  readonly live: number;
+  readonly dead: number;
+}
+
+/** null when there is no table. */
+export async function measure(session: Session, relation: Relation | null): Promise<Measure | null> {
   if (!relation) return null;
-  const { bytes } = await session.one<{ bytes: string }>(
-    sql`SELECT coalesce(pg_catalog.pg_total_relation_size(${integer(relation.oid)}::pg_catalog.oid), 0)::pg_catalog.text AS bytes`,
-  );
-  return Number(bytes);
+  const oid = sql`${integer(relation.oid)}::pg_catalog.oid`;
+  return session.one<Measure>(sql`
+    SELECT coalesce(pg_catalog.pg_total_relation_size(${oid}), 0)::pg_catalog.float8 AS bytes,
+           pg_catalog.pg_stat_get_live_tuples(${oid})::pg_catalog.float8 AS live,
+           pg_catalog.pg_stat_get_dead_tuples(${oid})::pg_catalog.float8 AS dead`);
 }
 
 /** What came of it: bytes back on the disk are measured; bytes that became reusable are the rows' share of the table. */
 export async function resultOf(
   session: Session,
   relation: Relation | null,
-  before: number | null,
+  before: Measure | null,
   done: { plan: PlanSpec; operation: Operation; rows: number },
 ): Promise<Partial<RunResult>> {
   const after = await measure(session, relation);
-  const reclaimed = before === null || after === null ? null : Math.max(0, before - after);
-  if (done.operation.counts === null) return { bytesReclaimed: reclaimed };
+  const reclaimed = before === null || after === null ? null : Math.max(0, before.bytes - after.bytes);
+  if (done.operation.counts === null)
+    return { bytesReclaimed: reclaimed, bytesReusable: freedBy(done.plan, relation, before, after) };
   if (done.operation.counts === 'rowsRestored') return { nextStep: null };
   const reusable = relation ? shareOf(relation, done.rows) : null;
   return {
@@ -31,6 +40,19 @@ export async function resultOf(
     bytesReusable: reusable,
     nextStep: done.rows === 0 ? null : nextStep(done.plan, reusable),
   };
+}
+
+/** VACUUM frees the dead rows' share of the table. null where the counters do not show it, as they may lag behind. */
+function freedBy(
+  { operation }: PlanSpec,
+  relation: Relation | null,
+  before: Measure | null,
+  after: Measure | null,
+): number | null {
+  if (operation.kind !== 'REORGANIZATION' || operation.method !== 'VACUUM') return 0;
+  if (!relation || !before || !after) return null;
+  if (after.dead >= before.dead) return before.dead === 0 ? 0 : null;
+  return Math.round((relation.heapBytes * (before.dead - after.dead)) / (before.live + before.dead));
 }
 
 const shareOf = (relation: Relation, rows: number): number =>

@@ -1,6 +1,7 @@
 import type { Principal } from '../domain/principal.ts';
 import type { FindingKind, PlanState, RunState, Severity, TableOrder } from '../domain/words.ts';
 import type { Bloat } from '../domain/finding.ts';
+import type { Growth } from '../domain/growth.ts';
 import type { ThrottleInput } from '../domain/run.ts';
 import type { Permission } from '../security/permissions.ts';
 import type { Page, PageRequest } from '../store/page.ts';
@@ -54,7 +55,11 @@ export interface AnalysisUseCases {
     table: string,
     first?: number | null,
   ): Promise<readonly view.TableSampleView[]>;
-  suppress(id: string, reason: string, by: Principal): Promise<view.FindingView>;
+  /** Open findings about a table that nobody has silenced. */
+  tableFindings(databaseId: string, schema: string, table: string): Promise<readonly view.FindingView[]>;
+  growth(databaseId: string): Promise<Growth | null>;
+  tableGrowth(databaseId: string, schema: string, table: string): Promise<Growth | null>;
+  suppress(id: string, reason: string, until: Date | null, by: Principal): Promise<view.FindingView>;
   unsuppress(id: string, by: Principal): Promise<view.FindingView>;
 }
 
@@ -144,18 +149,13 @@ export interface ApiContext {
 export interface Loaders {
   database(id: string): Promise<view.DatabaseView | undefined>;
   plan(id: string): Promise<view.PlanView | null>;
-  /** Findings of a database that are open and not suppressed, by table. */
-  findings(databaseId: string): Promise<ReadonlyMap<string, readonly view.FindingView[]>>;
 }
-
-export const tableKey = (schema: string | null, table: string | null) => JSON.stringify([schema, table]);
 
 export function makeLoaders(useCases: UseCases): Loaders {
   let databases: Promise<ReadonlyMap<string, view.DatabaseView>> | undefined;
   return {
     database: async (id) => (await (databases ??= databasesById(useCases))).get(id),
     plan: once((id) => useCases.plans.find(id)),
-    findings: once((databaseId) => findingsByTable(useCases, databaseId)),
   };
 }
 
@@ -170,15 +170,4 @@ function once<T>(load: (key: string) => Promise<T>): (key: string) => Promise<T>
 
 async function databasesById(useCases: UseCases) {
   return new Map((await useCases.databases.list()).map((database) => [database.id, database]));
-}
-
-async function findingsByTable(useCases: UseCases, databaseId: string) {
-  const all: view.FindingView[] = [];
-  for (let after: string | null = null, more = true; more;) {
-    const page: Page<view.FindingView> = await useCases.analysis.findings({ databaseId, first: 100, after });
-    all.push(...page.edges.map((edge) => edge.node));
-    after = page.edges.at(-1)?.cursor ?? null;
-    more = page.hasNextPage && after !== null;
-  }
-  return Map.groupBy(all, (finding) => tableKey(finding.schema, finding.table));
 }

@@ -14,11 +14,13 @@ import {
   Resolver,
   Root,
 } from 'type-graphql';
+import type { Growth as GrowthView } from '../domain/growth.ts';
 import { Environment, TableOrder } from '../domain/words.ts';
 import { type Connection, connection, connectionType, PageArgs, plainConnection } from './connection.ts';
 import type { ApiContext } from './context.ts';
 import { RegisterDatabaseInput, UpdateDatabaseInput } from './database-inputs.ts';
 import { FindingArgs, FindingConnection } from './finding.ts';
+import { Growth } from './growth.ts';
 import { TableConnection, type TableNode } from './table.ts';
 import type { DatabaseCheck as CheckView, DatabaseView, FindingView, SnapshotView } from './views.ts';
 
@@ -35,6 +37,9 @@ export class Snapshot {
 
   @Field(() => GraphQLSafeInt, { description: 'Waste, as far as it is known.' })
   wastedBytes!: number;
+
+  @Field(() => GraphQLSafeInt, { description: 'Dead rows in all tables: an estimate.' })
+  deadRows!: number;
 
   @Field(() => Boolean, { description: 'Whether the figures were confirmed by reading.' })
   exact!: boolean;
@@ -145,6 +150,14 @@ export class DatabaseResolver {
     @Ctx() { useCases }: ApiContext,
   ): Promise<Connection<SnapshotView>> {
     return plainConnection(await useCases.analysis.snapshots(id, page));
+  }
+
+  @FieldResolver(() => Growth, {
+    nullable: true,
+    description: 'How its size changes; null with too little history.',
+  })
+  growth(@Root() { id }: DatabaseView, @Ctx() { useCases }: ApiContext): Promise<GrowthView | null> {
+    return useCases.analysis.growth(id);
   }
 
   @Mutation(() => Database, { description: 'Takes a database under care and makes a first snapshot of it.' })

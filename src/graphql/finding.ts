@@ -1,10 +1,10 @@
-import { GraphQLJSON, GraphQLSafeInt } from 'graphql-scalars';
+import { GraphQLDateTime, GraphQLJSON, GraphQLSafeInt } from 'graphql-scalars';
 import { Arg, Args, ArgsType, Ctx, Field, ID, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { Remedy as RemedyView } from '../domain/finding.ts';
 import { FindingKind, Severity } from '../domain/words.ts';
 import { type Connection, connectionType, PageArgs, plainConnection } from './connection.ts';
 import type { ApiContext } from './context.ts';
-import type { FindingView } from './views.ts';
+import type { FindingView, SuppressionView } from './views.ts';
 
 @ObjectType({ description: 'The mutation to send next, ready to paste, with its variables.' })
 export class Remedy {
@@ -16,6 +16,24 @@ export class Remedy {
 
   @Field(() => GraphQLJSON, { description: 'The variables of the document.' })
   variables!: unknown;
+}
+
+@ObjectType({ description: 'Why a finding is silent.' })
+export class Suppression {
+  @Field(() => String, { description: 'Who silenced it.' })
+  by!: string;
+
+  @Field(() => String, { description: 'Why it is all right.' })
+  reason!: string;
+
+  @Field(() => GraphQLDateTime, { description: 'Since when.' })
+  at!: Date;
+
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'Until when; null: until somebody unsuppresses it.',
+  })
+  until!: Date | null;
 }
 
 @ObjectType({ description: 'One fault, with what proves it and what to do about it.' })
@@ -64,6 +82,12 @@ export class Finding {
 
   @Field(() => Boolean, { description: 'Whether somebody has silenced it.' })
   suppressed!: boolean;
+
+  @Field(() => Suppression, { nullable: true, description: 'By whom and why; null when nobody has.' })
+  suppression!: SuppressionView | null;
+
+  @Field(() => GraphQLDateTime, { description: 'When it was first found.' })
+  firstSeenAt!: Date;
 }
 
 export const FindingConnection = connectionType('Finding', () => Finding);
@@ -100,9 +124,14 @@ export class FindingResolver {
   suppressFinding(
     @Arg('id', () => ID, { description: 'The finding.' }) id: string,
     @Arg('reason', () => String, { description: 'Why it is all right.' }) reason: string,
+    @Arg('until', () => GraphQLDateTime, {
+      nullable: true,
+      description: 'When it may speak again by itself; without it, when somebody unsuppresses it.',
+    })
+    until: Date | null,
     @Ctx() { useCases, principal }: ApiContext,
   ): Promise<FindingView> {
-    return useCases.analysis.suppress(id, reason, principal);
+    return useCases.analysis.suppress(id, reason, until ?? null, principal);
   }
 
   @Mutation(() => Finding, { description: 'Lets a silenced finding speak again.' })

@@ -24,6 +24,19 @@ export class PlanImpact {
 
   @Field(() => GraphQLSafeInt, { nullable: true, description: 'Room that the run needs while it works.' })
   diskNeededBytes!: number | null;
+
+  @Field(() => GraphQLSafeInt, {
+    nullable: true,
+    description:
+      'What should come back to the disk; null when not known. The result of the run has the fact.',
+  })
+  bytesReclaimed?: number | null;
+
+  @Field(() => GraphQLSafeInt, {
+    nullable: true,
+    description: "What should become free within the table's files; null when not known.",
+  })
+  bytesReusable?: number | null;
 }
 
 @ObjectType({ description: 'Rows of another table that would change.' })

@@ -1,4 +1,4 @@
-import { GraphQLDateTime } from 'graphql-scalars';
+import { GraphQLDateTime, GraphQLSafeInt } from 'graphql-scalars';
 import {
   Arg,
   Args,
@@ -55,9 +55,6 @@ export class Run {
   @Field(() => RunThrottle, { description: 'How it makes room, and why it rests.' })
   throttle!: RunThrottleView;
 
-  @Field(() => RunResult, { description: 'What it has done.' })
-  result!: Result;
-
   @Field(() => String, { description: 'Who started it.' })
   startedBy!: string;
 
@@ -81,6 +78,8 @@ class RunsArgs extends PageArgs {
   @Field(() => [RunState], { nullable: true, description: 'Only in these states.' })
   states?: RunState[] | null;
 }
+
+type ResultNode = Result & Pick<RunView, 'planId'>;
 
 const idArg = { description: 'The run.' };
 
@@ -120,6 +119,11 @@ export class RunResolver {
     return plan;
   }
 
+  @FieldResolver(() => RunResult, { description: 'What it has done.' })
+  result(@Root() { planId, result }: RunView): ResultNode {
+    return { ...result, planId };
+  }
+
   @FieldResolver(() => Archive, {
     nullable: true,
     description: 'What it has archived; null when it archives nothing.',
@@ -135,6 +139,32 @@ export class RunResolver {
     @Ctx() { useCases }: ApiContext,
   ): Promise<Connection<RunEventView>> {
     return plainConnection(await useCases.runs.events(id, page));
+  }
+}
+
+/** The forecast of the plan, beside what came of it. */
+@Resolver(() => RunResult)
+export class RunResultResolver {
+  @FieldResolver(() => GraphQLSafeInt, {
+    nullable: true,
+    description: 'What the plan said of bytesReclaimed; null when it could not know.',
+  })
+  async bytesReclaimedPredicted(
+    @Root() { planId }: ResultNode,
+    @Ctx() { loaders }: ApiContext,
+  ): Promise<number | null> {
+    return (await loaders.plan(planId))?.forecast.impact.bytesReclaimed ?? null;
+  }
+
+  @FieldResolver(() => GraphQLSafeInt, {
+    nullable: true,
+    description: 'What the plan said of bytesReusable; null when it could not know.',
+  })
+  async bytesReusablePredicted(
+    @Root() { planId }: ResultNode,
+    @Ctx() { loaders }: ApiContext,
+  ): Promise<number | null> {
+    return (await loaders.plan(planId))?.forecast.impact.bytesReusable ?? null;
   }
 }
 

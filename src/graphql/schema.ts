@@ -7,10 +7,11 @@ import { ArchiveResolver } from './archive.ts';
 import { AuditResolver } from './audit.ts';
 import { DatabaseResolver } from './database.ts';
 import { FindingResolver } from './finding.ts';
+import { GrowthResolver } from './growth.ts';
 import { PlanResolver } from './plan.ts';
 import { PlanningResolver } from './planning.ts';
 import { ProtectionResolver } from './protection.ts';
-import { PlanRunResolver, RunResolver } from './run.ts';
+import { PlanRunResolver, RunResolver, RunResultResolver } from './run.ts';
 import { RunningResolver } from './running.ts';
 import { IndexResolver, TableResolver } from './table.ts';
 import { ViewerResolver } from './viewer.ts';
@@ -23,10 +24,12 @@ export function buildApiSchema(): GraphQLSchema {
       DatabaseResolver,
       TableResolver,
       IndexResolver,
+      GrowthResolver,
       FindingResolver,
       PlanResolver,
       PlanningResolver,
       RunResolver,
+      RunResultResolver,
       PlanRunResolver,
       RunningResolver,
       ArchiveResolver,

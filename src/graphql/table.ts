@@ -1,10 +1,12 @@
 import { GraphQLDateTime, GraphQLSafeInt } from 'graphql-scalars';
 import { Arg, Ctx, Field, FieldResolver, Int, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import type { Bloat as BloatView, IndexFigures } from '../domain/finding.ts';
+import type { Growth as GrowthView } from '../domain/growth.ts';
 import { Bloat } from './bloat.ts';
 import { connectionType } from './connection.ts';
-import { type ApiContext, tableKey } from './context.ts';
+import type { ApiContext } from './context.ts';
 import { Finding } from './finding.ts';
+import { Growth } from './growth.ts';
 import type { DatabaseView, FindingView, TableSampleView, TableView } from './views.ts';
 
 @ObjectType({ description: 'The figures of a table at one time.' })
@@ -133,11 +135,11 @@ export class TableResolver {
   }
 
   @FieldResolver(() => [Finding], { description: 'What the last analysis found about it.' })
-  async findings(
+  findings(
     @Root() { database, schema, name }: TableNode,
-    @Ctx() { loaders }: ApiContext,
+    @Ctx() { useCases }: ApiContext,
   ): Promise<readonly FindingView[]> {
-    return (await loaders.findings(database.id)).get(tableKey(schema, name)) ?? [];
+    return useCases.analysis.tableFindings(database.id, schema, name);
   }
 
   @FieldResolver(() => [TableSample], { description: 'Its figures in earlier snapshots, newest first.' })
@@ -148,6 +150,17 @@ export class TableResolver {
     @Ctx() { useCases }: ApiContext,
   ): Promise<readonly TableSampleView[]> {
     return useCases.analysis.history(database.id, schema, name, first);
+  }
+
+  @FieldResolver(() => Growth, {
+    nullable: true,
+    description: 'How its size changes; null with too little history.',
+  })
+  growth(
+    @Root() { database, schema, name }: TableNode,
+    @Ctx() { useCases }: ApiContext,
+  ): Promise<GrowthView | null> {
+    return useCases.analysis.tableGrowth(database.id, schema, name);
   }
 }
 

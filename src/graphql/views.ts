@@ -38,6 +38,7 @@ export interface SnapshotView {
   readonly takenAt: Date;
   readonly sizeBytes: number;
   readonly wastedBytes: number;
+  readonly deadRows: number;
   readonly exact: boolean;
   readonly durationMs: number;
 }
@@ -79,6 +80,15 @@ export interface FindingView {
   readonly evidence: unknown;
   readonly remedy: Remedy | null;
   readonly suppressed: boolean;
+  readonly suppression: SuppressionView | null;
+  readonly firstSeenAt: Date;
+}
+
+export interface SuppressionView {
+  readonly by: string;
+  readonly reason: string;
+  readonly at: Date;
+  readonly until: Date | null;
 }
 
 export interface ApprovalView {

@@ -33,11 +33,13 @@ export function deletionForecast({ relation, measured, destination, chosen, thro
     walBytes: Math.round(rows * WAL_BYTES_PER_ROW + blocks * BLOCK_BYTES + copies),
     diskNeededBytes:
       destination === null ? 0 : Math.round(destination.kind === 'FILES' ? bytes * COMPRESSED : bytes),
+    bytesReclaimed: 0,
+    bytesReusable: bytes,
   };
 }
 
-/** One index after the other: the copy of the largest is the most that is needed at a time. */
-export function reindexForecast(sizes: readonly number[]): PlanImpact {
+/** One index after the other: the copy of the largest is the most that is needed at a time. wasted: null when not known */
+export function reindexForecast(sizes: readonly number[], wasted: number | null): PlanImpact {
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   return {
     ...NO_ROWS,
@@ -45,16 +47,24 @@ export function reindexForecast(sizes: readonly number[]): PlanImpact {
     estimatedSeconds: Math.ceil(bytes / INDEX_BYTES_PER_SECOND) + sizes.length,
     walBytes: bytes,
     diskNeededBytes: Math.max(0, ...sizes),
+    bytesReclaimed: wasted,
+    bytesReusable: 0,
   };
 }
 
 /** A read of the table, and for VACUUM of its indexes; how much it writes depends on the dead rows. */
-export const reorganizationForecast = (relation: Relation, method: 'ANALYZE' | 'VACUUM'): PlanImpact => ({
+export const reorganizationForecast = (
+  relation: Relation,
+  method: 'ANALYZE' | 'VACUUM',
+  { live, dead }: { readonly live: number; readonly dead: number },
+): PlanImpact => ({
   ...NO_ROWS,
   bytes: method === 'VACUUM' ? relation.totalBytes : 0,
   estimatedSeconds: method === 'VACUUM' ? Math.ceil(relation.totalBytes / BYTES_PER_SECOND) + 1 : 2,
   walBytes: method === 'VACUUM' ? null : 0,
   diskNeededBytes: 0,
+  bytesReclaimed: 0,
+  bytesReusable: method === 'VACUUM' ? Math.round((relation.heapBytes * dead) / Math.max(live + dead, 1)) : 0,
 });
 
 export const restoreForecast = (
@@ -71,6 +81,8 @@ export const restoreForecast = (
   estimatedSeconds: secondsAt(dutyCycle, rows / RATES.RESTORE + bytes / BYTES_PER_SECOND),
   walBytes: Math.round(bytes + rows * WAL_BYTES_PER_ROW),
   diskNeededBytes: bytes,
+  bytesReclaimed: 0,
+  bytesReusable: 0,
 });
 
 const secondsAt = (dutyCycle: number, work: number): number => Math.ceil(work / dutyCycle) + AROUND_SECONDS;

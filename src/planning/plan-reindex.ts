@@ -1,6 +1,7 @@
 import type { PlanNotice } from '../domain/plan.ts';
 import { DEFAULT_THROTTLE } from '../domain/run.ts';
 import { notFound } from '../errors.ts';
+import { findLastTable } from '../store/snapshots.ts';
 import type { Index, Relation } from '../target/catalog.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
 import { checkSubject, refuseRelation } from './check-subject.ts';
@@ -30,7 +31,10 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
     throttle: DEFAULT_THROTTLE,
     holds: [],
     cutoff: null,
-    impact: reindexForecast(indexes.map(({ sizeBytes }) => sizeBytes)),
+    impact: reindexForecast(
+      indexes.map(({ sizeBytes }) => sizeBytes),
+      await wasteOf(context, relation, indexes),
+    ),
     effects: [],
     locks:
       indexes.length === 0
@@ -47,6 +51,22 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
     steps: [LEDGER_STEP, ...indexes.map(stepOf)],
     sample: [],
   };
+}
+
+/** By the last snapshot: what an index needed then, it needs now. null when that is not known of all of them. */
+async function wasteOf(
+  { deps, database }: PlanContext,
+  { schema, name }: Relation,
+  indexes: readonly Index[],
+): Promise<number | null> {
+  const known = (await findLastTable(deps.store, database.id, schema, name))?.indexes ?? [];
+  let wasted = 0;
+  for (const index of indexes) {
+    const before = known.find((candidate) => candidate.name === index.name);
+    if (before?.bloat.wastedBytes == null) return null;
+    wasted += Math.max(0, index.sizeBytes - (before.sizeBytes - before.bloat.wastedBytes));
+  }
+  return wasted;
 }
 
 /** Row security and rules say nothing about indexes. */

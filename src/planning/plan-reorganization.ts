@@ -32,7 +32,8 @@ export async function planReorganization(
   );
   const rights =
     unsafe.length > 0 ? [] : (await checkSubject(context, relation, ['MAINTAIN'])).filter(mattersHere);
-  const { method, blockers, warnings } = choose(input.method, await readStatistics(context, relation));
+  const statistics = await readStatistics(context, relation);
+  const { method, blockers, warnings } = choose(input.method, statistics);
   const held = method === 'VACUUM' ? await heldBack(context) : [];
   return {
     operation: { kind: 'REORGANIZATION', method },
@@ -42,7 +43,7 @@ export async function planReorganization(
     throttle: throttleFrom(input.throttle),
     holds: [],
     cutoff: null,
-    impact: reorganizationForecast(relation, method),
+    impact: reorganizationForecast(relation, method, statistics),
     effects: [],
     locks: [{ relation: nameOf(relation), mode: 'SHARE UPDATE EXCLUSIVE', longestMs: null }],
     blockers: [...unsafe, ...rights, ...blockers],

@@ -1,7 +1,7 @@
 import { DeclutterError } from '../errors.ts';
 import { ENDED_STATES } from '../domain/run.ts';
 import type { Environment, TlsMode } from '../domain/words.ts';
-import type { Database, Prisma } from './client/client.ts';
+import { type Database, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
 
 /** A database under our care, as it is registered. */
@@ -37,21 +37,34 @@ export interface DatabaseSummary extends RegisteredDatabase {
   readonly snapshotAt: Date | null;
 }
 
-const LAST_SNAPSHOT = {
-  snapshots: { orderBy: { takenAt: 'desc' }, take: 1 },
-} as const satisfies Prisma.DatabaseInclude;
-type WithSnapshot = Prisma.DatabaseGetPayload<{ include: typeof LAST_SNAPSHOT }>;
+type Row = Database & LastFigures;
 
+interface LastFigures {
+  readonly lastSize: bigint | null;
+  readonly lastWaste: bigint | null;
+  readonly lastTakenAt: Date | null;
+}
+
+/** By name; one statement, however many there are. */
 export async function listDatabases({ prisma }: Store): Promise<DatabaseSummary[]> {
-  return (await prisma.database.findMany({ include: LAST_SNAPSHOT, orderBy: { name: 'asc' } })).map(
-    summaryOf,
-  );
+  const rows = await prisma.$queryRaw<
+    Row[]
+  >`${withLastFigures(Prisma.sql`true`)} ORDER BY d.name COLLATE "C"`;
+  return rows.map(summaryOf);
 }
 
 export async function findDatabase({ prisma }: Store, name: string): Promise<DatabaseSummary | null> {
-  const row = await prisma.database.findUnique({ where: { name }, include: LAST_SNAPSHOT });
-  return row === null ? null : summaryOf(row);
+  const [row] = await prisma.$queryRaw<Row[]>`${withLastFigures(Prisma.sql`d.name = ${name}`)}`;
+  return row === undefined ? null : summaryOf(row);
 }
+
+const withLastFigures = (where: Prisma.Sql) => Prisma.sql`
+  SELECT d.*, last."sizeBytes" AS "lastSize", last."wastedBytes" AS "lastWaste", last."takenAt" AS "lastTakenAt"
+    FROM database d LEFT JOIN LATERAL (
+      SELECT s."sizeBytes", s."wastedBytes", s."takenAt" FROM snapshot s
+       WHERE s."databaseId" = d.id ORDER BY s."takenAt" DESC, s.id DESC LIMIT 1
+    ) last ON true
+   WHERE ${where}`;
 
 export async function findDatabaseById({ prisma }: Store, id: string): Promise<RegisteredDatabase | null> {
   const row = await prisma.database.findUnique({ where: { id } });
@@ -187,11 +200,11 @@ function databaseOf(row: Database): RegisteredDatabase {
   };
 }
 
-function summaryOf({ snapshots: [last], ...row }: WithSnapshot): DatabaseSummary {
+function summaryOf({ lastSize, lastWaste, lastTakenAt, ...row }: Row): DatabaseSummary {
   return {
     ...databaseOf(row),
-    sizeBytes: last === undefined ? null : Number(last.sizeBytes),
-    wastedBytes: last === undefined ? null : Number(last.wastedBytes),
-    snapshotAt: last?.takenAt ?? null,
+    sizeBytes: lastSize === null ? null : Number(lastSize),
+    wastedBytes: lastWaste === null ? null : Number(lastWaste),
+    snapshotAt: lastTakenAt,
   };
 }

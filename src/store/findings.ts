@@ -4,7 +4,8 @@ import type { FindingKind, Severity } from '../domain/words.ts';
 import { notFound } from '../errors.ts';
 import { type Finding, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
-import { type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
+import { inPlace, type Page, pageOf, type PageRequest, pageSize, pageStart, type Placed } from './page.ts';
+import { tableColumns, type TableKey } from './table-key.ts';
 
 export interface FindingView {
   readonly id: string;
@@ -21,6 +22,17 @@ export interface FindingView {
   readonly evidence: unknown;
   readonly remedy: Remedy | null;
   readonly suppressed: boolean;
+  /** null: it may speak */
+  readonly suppression: Suppression | null;
+  readonly firstSeenAt: Date;
+}
+
+export interface Suppression {
+  readonly by: string;
+  readonly reason: string;
+  readonly at: Date;
+  /** null: until somebody unsuppresses it */
+  readonly until: Date | null;
 }
 
 export interface FindingQuery extends PageRequest {
@@ -45,23 +57,23 @@ export interface Unsure {
 
 type FaultName = Pick<FoundFault, 'kind' | 'schema' | 'table' | 'index' | 'columns' | 'key'>;
 
-/** The same fault of the same thing has the same id tomorrow, and in another control store of the same registration. */
+/** The same fault of the same thing has the same id tomorrow, and in every control store that knows the database by that name. */
 export const findingId = (
-  databaseId: string,
+  databaseName: string,
   { kind, schema, table, index, columns, key }: FaultName,
 ) =>
   createHash('sha256')
-    .update(JSON.stringify([databaseId, kind, schema, table, index, columns, ...(key === undefined ? [] : [key])]))
+    .update(JSON.stringify([databaseName, kind, schema, table, index, columns, ...(key === undefined ? [] : [key])]))
     .digest('hex')
     .slice(0, 32);
 
 /** New findings open, known ones are refreshed, and those that were looked for and not found are closed. */
 export async function recordFindings(
   tx: Prisma.TransactionClient,
-  databaseId: string,
+  { id: databaseId, name }: { readonly id: string; readonly name: string },
   found: FindingsFound,
 ): Promise<void> {
-  const rows = found.faults.map((fault) => ({ ...fault, id: findingId(databaseId, fault) }));
+  const rows = found.faults.map((fault) => ({ ...fault, id: findingId(name, fault) }));
   await closeOthers(tx, databaseId, found, new Set(rows.map((row) => row.id)));
   if (rows.length === 0) return;
   await tx.$executeRaw`
@@ -101,22 +113,42 @@ const subjectKey = (subject: {
   index: string | null;
 }) => JSON.stringify([subject.kind, subject.schema, subject.table, subject.index]);
 
-/** Open findings, the gravest and largest first. */
+const SPEAKS = Prisma.sql`(f."suppressedAt" IS NULL OR f."suppressedUntil" <= now())`;
+
+/** A page of the open findings of each database, the gravest and largest first. */
 export async function listFindings(
-  store: Store,
-  databaseId: string,
+  { prisma }: Store,
+  databaseIds: readonly string[],
   query: FindingQuery,
-): Promise<Page<FindingView>> {
-  const rows = await store.prisma.$queryRaw<Finding[]>`
-    SELECT f.* FROM finding f
-     WHERE f."databaseId" = ${databaseId}::uuid AND f.open
-       AND (${query.includeSuppressed ?? false} OR f."suppressedAt" IS NULL)
-       AND (${query.kinds ?? null}::text[] IS NULL OR f.kind = ANY (${query.kinds ?? null}::text[]))
-       AND f.severity >= ${query.minSeverity ?? 'INFO'}::"Severity"
-       AND ${afterKey(pageStart(query, 3))}
-     ORDER BY f.severity DESC, coalesce(f."wastedBytes", 0) DESC, f.id LIMIT ${pageSize(query) + 1}`;
-  const views = rows.map(viewOf);
-  return pageOf(views, query, (view) => [view.severity, String(view.wastedBytes ?? 0), view.id]);
+): Promise<Page<FindingView>[]> {
+  const rows = await prisma.$queryRaw<(Finding & Placed)[]>`
+    SELECT p.*, d.place FROM unnest(${[...databaseIds]}::uuid[]) WITH ORDINALITY AS d (id, place)
+     CROSS JOIN LATERAL (
+      SELECT f.* FROM finding f
+       WHERE f."databaseId" = d.id AND f.open AND (${query.includeSuppressed ?? false} OR ${SPEAKS})
+         AND (${query.kinds ?? null}::text[] IS NULL OR f.kind = ANY (${query.kinds ?? null}::text[]))
+         AND f.severity >= ${query.minSeverity ?? 'INFO'}::"Severity"
+         AND ${afterKey(pageStart(query, 3))}
+       ORDER BY f.severity DESC, coalesce(f."wastedBytes", 0) DESC, f.id LIMIT ${pageSize(query) + 1}
+     ) p
+     ORDER BY d.place, p.severity DESC, coalesce(p."wastedBytes", 0) DESC, p.id`;
+  return inPlace(databaseIds, rows).map((own) =>
+    pageOf(own.map(viewOf), query, (view) => [view.severity, String(view.wastedBytes ?? 0), view.id]),
+  );
+}
+
+/** The open findings about each table that nobody has silenced, the gravest and largest first. */
+export async function listTableFindings(
+  { prisma }: Store,
+  tables: readonly TableKey[],
+): Promise<FindingView[][]> {
+  const { ids, schemas, names } = tableColumns(tables);
+  const rows = await prisma.$queryRaw<(Finding & Placed)[]>`
+    SELECT f.*, k.place FROM unnest(${ids}::uuid[], ${schemas}::text[], ${names}::text[]) WITH ORDINALITY AS k (id, schema, name, place)
+      JOIN finding f ON f."databaseId" = k.id AND f.schema = k.schema AND f."table" = k.name
+     WHERE f.open AND ${SPEAKS}
+     ORDER BY k.place, f.severity DESC, coalesce(f."wastedBytes", 0) DESC, f.id`;
+  return inPlace(tables, rows).map((own) => own.map(viewOf));
 }
 
 function afterKey(start: string[] | null): Prisma.Sql {
@@ -126,13 +158,27 @@ function afterKey(start: string[] | null): Prisma.Sql {
     coalesce(f."wastedBytes", 0) < ${wasted}::bigint OR (coalesce(f."wastedBytes", 0) = ${wasted}::bigint AND f.id > ${id}))))`;
 }
 
-/** Hides a finding, with the reason, until it is unsuppressed; later analyses keep it hidden. @throws NOT_FOUND */
-export const suppressFinding = (store: Store, id: string, reason: string, by: string): Promise<FindingView> =>
-  changeFinding(store, id, { suppressedBy: by, suppressedReason: reason, suppressedAt: new Date() });
+/** Hides a finding, with the reason, until it is unsuppressed or the time has come; analyses keep it hidden. @throws NOT_FOUND */
+export const suppressFinding = (
+  store: Store,
+  id: string,
+  { reason, until, by }: Omit<Suppression, 'at'>,
+): Promise<FindingView> =>
+  changeFinding(store, id, {
+    suppressedBy: by,
+    suppressedReason: reason,
+    suppressedAt: new Date(),
+    suppressedUntil: until,
+  });
 
 /** @throws NOT_FOUND */
 export const unsuppressFinding = (store: Store, id: string): Promise<FindingView> =>
-  changeFinding(store, id, { suppressedBy: null, suppressedReason: null, suppressedAt: null });
+  changeFinding(store, id, {
+    suppressedBy: null,
+    suppressedReason: null,
+    suppressedAt: null,
+    suppressedUntil: null,
+  });
 
 async function changeFinding(
   { prisma }: Store,
@@ -142,6 +188,13 @@ async function changeFinding(
   const [changed] = await prisma.finding.updateManyAndReturn({ where: { id }, data });
   if (!changed) throw notFound('The finding');
   return viewOf(changed);
+}
+
+function suppressionOf(row: Finding): Suppression | null {
+  if (row.suppressedAt === null) return null;
+  const until = row.suppressedUntil;
+  if (until !== null && until <= new Date()) return null;
+  return { by: row.suppressedBy ?? '', reason: row.suppressedReason ?? '', at: row.suppressedAt, until };
 }
 
 const viewOf = (row: Finding): FindingView => ({
@@ -158,5 +211,7 @@ const viewOf = (row: Finding): FindingView => ({
   rows: row.rows === null ? null : Number(row.rows),
   evidence: row.evidence,
   remedy: row.remedy as Remedy | null,
-  suppressed: row.suppressedAt !== null,
+  suppressed: suppressionOf(row) !== null,
+  suppression: suppressionOf(row),
+  firstSeenAt: row.firstSeenAt,
 });

@@ -55,4 +55,15 @@ export function pageOf<Node>(
   };
 }
 
+/** A row of an answer about several things at once, with the number of the thing that it is about, from 1. */
+export interface Placed {
+  readonly place: bigint;
+}
+
+/** The rows of each thing that was asked about. */
+export function inPlace<Row extends Placed>(asked: readonly unknown[], rows: readonly Row[]): Row[][] {
+  const byPlace = Map.groupBy(rows, (row) => Number(row.place));
+  return asked.map((_, i) => byPlace.get(i + 1) ?? []);
+}
+
 const cursorOf = (key: readonly string[]) => Buffer.from(JSON.stringify(key)).toString('base64url');

@@ -1,15 +1,17 @@
 import type { Bloat, IndexFigures, TableFigures } from '../domain/finding.ts';
 import type { TableOrder } from '../domain/words.ts';
+import { notFound } from '../errors.ts';
 import { Prisma, type Snapshot, type TableSample } from './client/client.ts';
 import { type FindingsFound, recordFindings } from './findings.ts';
 import type { Store } from './open-store.ts';
-import { DEFAULT_FIRST, type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
+import { inPlace, type Page, pageOf, type PageRequest, pageSize, pageStart, type Placed } from './page.ts';
 
 export interface SnapshotView {
   readonly id: string;
   readonly takenAt: Date;
   readonly sizeBytes: number;
   readonly wastedBytes: number;
+  readonly deadRows: number;
   readonly exact: boolean;
   readonly durationMs: number;
 }
@@ -21,13 +23,6 @@ export type NewSnapshot = Omit<SnapshotView, 'id'> & {
 
 /** A table as the last snapshot remembers it. */
 export type TableView = Omit<TableFigures, 'oid'>;
-
-export interface TableSampleView {
-  readonly takenAt: Date;
-  readonly totalBytes: number;
-  readonly wastedBytes: number | null;
-  readonly deadRows: number;
-}
 
 export interface TableQuery extends PageRequest {
   readonly schema?: string | null;
@@ -42,13 +37,13 @@ export function recordSnapshot(
 ): Promise<SnapshotView> {
   return prisma.$transaction(
     async (tx) => {
-      await tx.$queryRaw`SELECT 1 FROM database WHERE id = ${snapshot.databaseId}::uuid FOR NO KEY UPDATE`;
-      const { databaseId, takenAt, exact, durationMs, sizeBytes, wastedBytes } = snapshot;
-      const row = await tx.snapshot.create({
-        data: { databaseId, takenAt, exact, durationMs, sizeBytes, wastedBytes },
-      });
-      await insertSamples(tx, row.id, snapshot.tables);
-      await recordFindings(tx, databaseId, found);
+      const [database] = await tx.$queryRaw<{ id: string; name: string }[]>`
+        SELECT id, name FROM database WHERE id = ${snapshot.databaseId}::uuid FOR NO KEY UPDATE`;
+      if (database === undefined) throw notFound('The database');
+      const { tables, ...figures } = snapshot;
+      const row = await tx.snapshot.create({ data: figures });
+      await insertSamples(tx, row.id, tables);
+      await recordFindings(tx, database, found);
       return snapshotView(row);
     },
     { timeout: 60_000, maxWait: 10_000 },
@@ -77,18 +72,25 @@ export async function firstSnapshotAt({ prisma }: Store, databaseId: string): Pr
   return (await prisma.snapshot.aggregate({ where: { databaseId }, _min: { takenAt: true } }))._min.takenAt;
 }
 
+/** A page for each database, the newest first. */
 export async function listSnapshots(
   { prisma }: Store,
-  databaseId: string,
+  databaseIds: readonly string[],
   page: PageRequest,
-): Promise<Page<SnapshotView>> {
+): Promise<Page<SnapshotView>[]> {
   const start = pageStart(page, 2);
-  const rows = await prisma.$queryRaw<Snapshot[]>`
-    SELECT s.* FROM snapshot s
-     WHERE s."databaseId" = ${databaseId}::uuid
-       AND ${start ? Prisma.sql`(s."takenAt", s.id) < (${start[0]}::timestamptz, ${start[1]}::uuid)` : Prisma.sql`true`}
-     ORDER BY s."takenAt" DESC, s.id DESC LIMIT ${pageSize(page) + 1}`;
-  return pageOf(rows.map(snapshotView), page, (view) => [view.takenAt.toISOString(), view.id]);
+  const rows = await prisma.$queryRaw<(Snapshot & Placed)[]>`
+    SELECT p.*, d.place FROM unnest(${[...databaseIds]}::uuid[]) WITH ORDINALITY AS d (id, place)
+     CROSS JOIN LATERAL (
+      SELECT s.* FROM snapshot s
+       WHERE s."databaseId" = d.id
+         AND ${start ? Prisma.sql`(s."takenAt", s.id) < (${start[0]}::timestamptz, ${start[1]}::uuid)` : Prisma.sql`true`}
+       ORDER BY s."takenAt" DESC, s.id DESC LIMIT ${pageSize(page) + 1}
+     ) p
+     ORDER BY d.place, p."takenAt" DESC, p.id DESC`;
+  return inPlace(databaseIds, rows).map((own) =>
+    pageOf(own.map(snapshotView), page, (view) => [view.takenAt.toISOString(), view.id]),
+  );
 }
 
 const RANKS: Readonly<Record<TableOrder, Prisma.Sql>> = {
@@ -98,23 +100,30 @@ const RANKS: Readonly<Record<TableOrder, Prisma.Sql>> = {
   NAME: Prisma.sql`0::bigint`,
 };
 
-/** Tables of the last snapshot. Only the page's own rows are read whole: indexes and verdicts are wide. */
+/** Tables of the last snapshot of each database. Only the page's own rows are read whole: indexes and verdicts are wide. */
 export async function listTables(
   { prisma }: Store,
-  databaseId: string,
+  databaseIds: readonly string[],
   query: TableQuery,
-): Promise<Page<TableView>> {
+): Promise<Page<TableView>[]> {
   const rank = RANKS[query.orderBy ?? 'WASTED_BYTES'];
   const start = pageStart(query, 3);
-  const rows = await prisma.$queryRaw<(TableSample & { rank: bigint })[]>`
-    SELECT w.*, p.rank FROM (
+  const rows = await prisma.$queryRaw<(TableSample & Placed & { rank: bigint })[]>`
+    SELECT w.*, p.rank, d.place FROM unnest(${[...databaseIds]}::uuid[]) WITH ORDINALITY AS d (id, place)
+     CROSS JOIN LATERAL (
+      SELECT s.id FROM snapshot s WHERE s."databaseId" = d.id ORDER BY s."takenAt" DESC, s.id DESC LIMIT 1
+     ) last CROSS JOIN LATERAL (
       SELECT t."snapshotId", t.schema, t.name, ${rank} AS rank FROM table_sample t
-       WHERE t."snapshotId" = (SELECT s.id FROM snapshot s WHERE s."databaseId" = ${databaseId}::uuid ORDER BY s."takenAt" DESC, s.id DESC LIMIT 1)
+       WHERE t."snapshotId" = last.id
          AND (${query.schema ?? null}::text IS NULL OR t.schema = ${query.schema ?? null}::text)
          AND ${start ? after(rank, start) : Prisma.sql`true`}
        ORDER BY rank DESC, t.schema COLLATE "C", t.name COLLATE "C" LIMIT ${pageSize(query) + 1}
-    ) p JOIN table_sample w USING ("snapshotId", schema, name)
-    ORDER BY p.rank DESC, p.schema COLLATE "C", p.name COLLATE "C"`;
+     ) p JOIN table_sample w ON w."snapshotId" = p."snapshotId" AND w.schema = p.schema AND w.name = p.name
+     ORDER BY d.place, p.rank DESC, p.schema COLLATE "C", p.name COLLATE "C"`;
+  return inPlace(databaseIds, rows).map((own) => tablePage(own, query));
+}
+
+function tablePage(rows: readonly (TableSample & { rank: bigint })[], query: TableQuery): Page<TableView> {
   const keys = new Map(rows.map((row) => [`${row.schema}\0${row.name}`, String(row.rank)]));
   return pageOf(rows.map(tableView), query, (view) => [
     keys.get(`${view.schema}\0${view.name}`) ?? '0',
@@ -129,32 +138,31 @@ const after = (
 ) => Prisma.sql`(${rank} < ${value}::bigint OR (${rank} = ${value}::bigint
   AND (t.schema COLLATE "C", t.name COLLATE "C") > (${schema}::text, ${name}::text)))`;
 
-/** A table's figures over time, the newest first. */
-export async function listHistory(
+/** A table as the last snapshot remembers it. */
+export async function findLastTable(
   { prisma }: Store,
   databaseId: string,
   schema: string,
-  table: string,
-  first?: number | null,
-): Promise<TableSampleView[]> {
-  const rows = await prisma.$queryRaw<(TableSample & { takenAt: Date })[]>`
-    SELECT s."takenAt", t."totalBytes", t."wastedBytes", t."deadRows"
-      FROM snapshot s JOIN table_sample t ON t."snapshotId" = s.id AND t.schema = ${schema} AND t.name = ${table}
-     WHERE s."databaseId" = ${databaseId}::uuid
-     ORDER BY s."takenAt" DESC, s.id DESC LIMIT ${pageSize({ first: first ?? DEFAULT_FIRST })}`;
-  return rows.map((row) => ({
-    takenAt: row.takenAt,
-    totalBytes: Number(row.totalBytes),
-    wastedBytes: row.wastedBytes === null ? null : Number(row.wastedBytes),
-    deadRows: Number(row.deadRows),
-  }));
+  name: string,
+): Promise<TableView | null> {
+  const snapshot = await prisma.snapshot.findFirst({
+    where: { databaseId },
+    orderBy: [{ takenAt: 'desc' }, { id: 'desc' }],
+    select: { id: true },
+  });
+  if (snapshot === null) return null;
+  const row = await prisma.tableSample.findUnique({
+    where: { snapshotId_schema_name: { snapshotId: snapshot.id, schema, name } },
+  });
+  return row === null ? null : tableView(row);
 }
 
-const snapshotView = (row: Snapshot): SnapshotView => ({
+export const snapshotView = (row: Snapshot): SnapshotView => ({
   id: row.id,
   takenAt: row.takenAt,
   sizeBytes: Number(row.sizeBytes),
   wastedBytes: Number(row.wastedBytes),
+  deadRows: Number(row.deadRows),
   exact: row.exact,
   durationMs: row.durationMs,
 });
