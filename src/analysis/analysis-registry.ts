@@ -1,7 +1,9 @@
 import type { Analysis } from './define-analysis.ts';
 import { duplicateIndex } from './kinds/duplicate-index.ts';
 import { indexBloat } from './kinds/index-bloat.ts';
+import { noPrimaryKey } from './kinds/no-primary-key.ts';
 import { obsoleteRows } from './kinds/obsolete-rows.ts';
+import { orphanRows } from './kinds/orphan-rows.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
 
@@ -12,4 +14,6 @@ export const ANALYSES: readonly Analysis[] = [
   unusedIndex,
   duplicateIndex,
   obsoleteRows,
+  orphanRows,
+  noPrimaryKey,
 ];

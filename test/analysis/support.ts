@@ -23,8 +23,11 @@ export async function inTurn(database: TestDatabase, ...statements: readonly str
   for (const statement of statements) {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
-    await client.query(statement);
-    await client.end();
+    try {
+      await client.query(statement);
+    } finally {
+      await client.end();
+    }
   }
   // Before PostgreSQL 15 a collector writes the counters to a file that may be half a second old.
   if (database.version < 15) await sleep(700);
