@@ -1,4 +1,4 @@
-import { ident, join, type Sql, sql } from '../target/sql.ts';
+import { ident, integer, join, type Sql, sql } from '../target/sql.ts';
 import { type NotRead, isNotRead, type RowReader } from './row-reader.ts';
 import type { Reference } from './read-references.ts';
 
@@ -53,10 +53,10 @@ function sampleQuery({ child, columns, parent, parentColumns }: Reference, share
   return sql`
     WITH picked AS MATERIALIZED (
       SELECT ${join(picked, ', ')} FROM ${child.from} AS c TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)
-       LIMIT ${String(SAMPLED_ROWS)}::int8
+       LIMIT ${integer(SAMPLED_ROWS)}
     ), v AS MATERIALIZED (
       SELECT ${join(keys, ', ')}, count(*) AS n FROM picked WHERE ${filled} GROUP BY ${join(keys, ', ')}
-       ORDER BY hashtext(concat_ws(',', ${join(keys, ', ')})) LIMIT ${String(LOOKED_UP)}::int8
+       ORDER BY hashtext(concat_ws(',', ${join(keys, ', ')})) LIMIT ${integer(LOOKED_UP)}
     )
     SELECT (SELECT count(*) FROM picked)::float8 AS read, (SELECT count(*) FROM picked WHERE ${filled})::float8 AS filled,
            coalesce(sum(v.n), 0)::float8 AS rows, coalesce(sum(v.n) FILTER (WHERE x.found IS NULL), 0)::float8 AS orphans,
