@@ -1,9 +1,13 @@
 import type { Analysis } from './define-analysis.ts';
 import { duplicateIndex } from './kinds/duplicate-index.ts';
+import { duplicateRows } from './kinds/duplicate-rows.ts';
 import { indexBloat } from './kinds/index-bloat.ts';
+import { invalidIndex } from './kinds/invalid-index.ts';
+import { missingForeignKeyIndex } from './kinds/missing-foreign-key-index.ts';
 import { noPrimaryKey } from './kinds/no-primary-key.ts';
 import { obsoleteRows } from './kinds/obsolete-rows.ts';
 import { orphanRows } from './kinds/orphan-rows.ts';
+import { redundantIndex } from './kinds/redundant-index.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
 
@@ -13,7 +17,11 @@ export const ANALYSES: readonly Analysis[] = [
   indexBloat,
   unusedIndex,
   duplicateIndex,
+  redundantIndex,
+  invalidIndex,
+  missingForeignKeyIndex,
   obsoleteRows,
+  duplicateRows,
   orphanRows,
   noPrimaryKey,
 ];
