@@ -10,6 +10,7 @@ import { orphanRows } from './kinds/orphan-rows.ts';
 import { redundantIndex } from './kinds/redundant-index.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
+import { vacuumOverdue } from './kinds/vacuum-overdue.ts';
 
 /** Every kind of analysis; a new one is a new file under kinds and a line here. */
 export const ANALYSES: readonly Analysis[] = [
@@ -21,6 +22,7 @@ export const ANALYSES: readonly Analysis[] = [
   invalidIndex,
   missingForeignKeyIndex,
   obsoleteRows,
+  vacuumOverdue,
   duplicateRows,
   orphanRows,
   noPrimaryKey,

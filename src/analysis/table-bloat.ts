@@ -70,7 +70,7 @@ function onlyDeadRows(table: TableFacts, why: Unknown, around: Surroundings): Bl
  * VACUUM FULL and CLUSTER leave the counter of dead rows as it was. It is believed where so many rows have room by the
  * density that was seen last (when the dead were alive), or where they fill the pages by the width that is known of them.
  */
-function couldHold(table: TableFacts): boolean {
+export function couldHold(table: TableFacts): boolean {
   const { pages, liveRows, deadRows } = table;
   if (pages.rows < 0 || pages.counted === 0) return true;
   if (0.8 * (liveRows + deadRows) <= (pages.rows / pages.counted) * pages.count) return true;
