@@ -58,12 +58,19 @@ export interface Unsure {
 type FaultName = Pick<FoundFault, 'kind' | 'schema' | 'table' | 'index' | 'columns' | 'key'>;
 
 /** The same fault of the same thing has the same id tomorrow, and in every control store that knows the database by that name. */
-export const findingId = (
-  databaseName: string,
-  { kind, schema, table, index, columns, key }: FaultName,
-) =>
+export const findingId = (databaseName: string, { kind, schema, table, index, columns, key }: FaultName) =>
   createHash('sha256')
-    .update(JSON.stringify([databaseName, kind, schema, table, index, columns, ...(key === undefined ? [] : [key])]))
+    .update(
+      JSON.stringify([
+        databaseName,
+        kind,
+        schema,
+        table,
+        index,
+        columns,
+        ...(key === undefined ? [] : [key]),
+      ]),
+    )
     .digest('hex')
     .slice(0, 32);
 
