@@ -7,9 +7,12 @@ import { missingForeignKeyIndex } from './kinds/missing-foreign-key-index.ts';
 import { noPrimaryKey } from './kinds/no-primary-key.ts';
 import { obsoleteRows } from './kinds/obsolete-rows.ts';
 import { orphanRows } from './kinds/orphan-rows.ts';
+import { paddedColumnOrder } from './kinds/padded-column-order.ts';
 import { redundantIndex } from './kinds/redundant-index.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
+import { unvalidatedConstraint } from './kinds/unvalidated-constraint.ts';
+import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
 import { vacuumOverdue } from './kinds/vacuum-overdue.ts';
 
 /** Every kind of analysis; a new one is a new file under kinds and a line here. */
@@ -22,8 +25,11 @@ export const ANALYSES: readonly Analysis[] = [
   invalidIndex,
   missingForeignKeyIndex,
   obsoleteRows,
+  vacuumBlocked,
   vacuumOverdue,
   duplicateRows,
   orphanRows,
   noPrimaryKey,
+  unvalidatedConstraint,
+  paddedColumnOrder,
 ];
