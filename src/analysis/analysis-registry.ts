@@ -13,6 +13,7 @@ import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
 import { unvalidatedConstraint } from './kinds/unvalidated-constraint.ts';
 import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
+import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
 import { vacuumOverdue } from './kinds/vacuum-overdue.ts';
 
 /** Every kind of analysis; a new one is a new file under kinds and a line here. */
@@ -25,6 +26,7 @@ export const ANALYSES: readonly Analysis[] = [
   invalidIndex,
   missingForeignKeyIndex,
   obsoleteRows,
+  vacuumBlocked,
   vacuumBlocked,
   vacuumOverdue,
   duplicateRows,

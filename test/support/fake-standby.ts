@@ -21,7 +21,8 @@ export class FakeStandby {
     });
   }
 
-  static async start(url: string): Promise<FakeStandby> {
+  /** slot: one that is there, or none */
+  static async start(url: string, slot?: string): Promise<FakeStandby> {
     const config = { connectionString: url, application_name: 'standby', replication: 'true' };
     const client = new pg.Client(config);
     client.on('error', () => undefined); // the server ends it when it stops
@@ -29,7 +30,9 @@ export class FakeStandby {
     const { rows } = await client.query<{ xlogpos: string }>('IDENTIFY_SYSTEM');
     const standby = new FakeStandby(client);
     const started = new Promise((resolve) => standby.#connection.once('replicationStart', resolve));
-    client.query(`START_REPLICATION ${rows[0]?.xlogpos ?? ''}`).catch(() => undefined); // lasts until close()
+    client
+      .query(`START_REPLICATION ${slot === undefined ? '' : `SLOT "${slot}" `}${rows[0]?.xlogpos ?? ''}`)
+      .catch(() => undefined); // lasts until close()
     await started;
     return standby;
   }
@@ -46,6 +49,14 @@ export class FakeStandby {
     reply.write('r');
     for (const offset of [1, 9, 17]) reply.writeBigInt64BE(this.#received, offset);
     this.#connection.sendCopyFromChunk(reply);
+  }
+
+  /** As hot_standby_feedback does: keep what transactions from this one on may see. */
+  holdBack(xmin: number): void {
+    const feedback = Buffer.alloc(25);
+    feedback.write('h');
+    feedback.writeUInt32BE(xmin, 9);
+    this.#connection.sendCopyFromChunk(feedback);
   }
 
   async close(): Promise<void> {
