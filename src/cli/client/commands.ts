@@ -9,6 +9,7 @@ import {
 } from './client-settings.ts';
 import { databasesCommand } from './databases-command.ts';
 import { findingsCommand } from './findings-command.ts';
+import { gateCommand } from './gate-command.ts';
 import { runsCommand } from './runs-command.ts';
 import { watchCommand } from './watch-command.ts';
 
@@ -31,7 +32,7 @@ export function addClientCommands(
       apiClient(await clientSettings(environment, command.opts<{ url?: string }>().url, local)),
     print: (line) => process.stdout.write(`${line}\n`),
   };
-  const commands = [databasesCommand, bloatCommand, findingsCommand, runsCommand, watchCommand];
+  const commands = [databasesCommand, bloatCommand, findingsCommand, gateCommand, runsCommand, watchCommand];
   for (const make of commands) {
     const command = make(context)
       .option('--url <url>', `where the API is (DECLUTTER_URL; ${DEFAULT_URL})`)

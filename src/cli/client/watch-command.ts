@@ -63,14 +63,24 @@ export async function watchRun(
 const eventLine = (event: RunEvent) => `${instant(event.at)}  ${event.kind}  ${event.message}`;
 
 export function runSummary(run: RunReport): string {
-  const { rowsDeleted, rowsArchived, rowsRestored, bytesReclaimed, bytesReusable, nextStep } = run.result;
+  const { rowsDeleted, rowsArchived, rowsRestored, nextStep, ...freed } = run.result;
   const facts = [
     rowsDeleted > 0 ? `${count(rowsDeleted)} rows deleted` : '',
     rowsArchived > 0 ? `${count(rowsArchived)} archived` : '',
     rowsRestored > 0 ? `${count(rowsRestored)} restored` : '',
-    bytesReclaimed ? `${bytes(bytesReclaimed)} given back` : '',
-    bytesReusable ? `${bytes(bytesReusable)} free for new rows` : '',
+    freedFact(freed.bytesReclaimed, freed.bytesReclaimedPredicted, 'given back'),
+    freedFact(freed.bytesReusable, freed.bytesReusablePredicted, 'free for new rows'),
   ].filter((fact) => fact !== '');
   const reason = run.stateReason == null || run.state === 'SUCCEEDED' ? '' : ` (${run.stateReason})`;
   return [`${run.state}${reason}`, ...facts].join(', ') + (nextStep == null ? '' : `\nNext: ${nextStep}`);
+}
+
+/** What came of it beside what the plan had said. */
+function freedFact(
+  fact: number | null | undefined,
+  predicted: number | null | undefined,
+  what: string,
+): string {
+  if (!fact && !predicted) return '';
+  return `${bytes(fact)} ${what}${predicted == null ? '' : ` (${bytes(predicted)} predicted)`}`;
 }
