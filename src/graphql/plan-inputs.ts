@@ -119,6 +119,13 @@ class PlanRowsInput extends PlanTableInput {
   })
   dependents!: DependentRows;
 
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description:
+      'Also deletes up to 100 of the rows in a transaction that is rolled back, and tells what keys and triggers did in every table. What a trigger does outside of the database is done.',
+  })
+  trial!: boolean;
+
   @Field(() => LimitsInput, { nullable: true, description: 'Bounds that the run may not pass.' })
   limits?: LimitsInput | null;
 

@@ -73,12 +73,21 @@ export async function checkRows({ session }: PlanContext, relation: Relation): P
 
 /** What stands in the way of any run on this server. */
 export function checkServer({ capabilities, database }: PlanContext): PlanNotice[] {
-  const { role, ledger, isStandby } = capabilities;
+  const { role, ledger, isStandby, isPooled } = capabilities;
   const quoted = toText(ident(role.name));
   const grant = `GRANT CREATE ON DATABASE ${toText(ident(database.database))} TO ${quoted};`;
   return [
     ...(isStandby
       ? [notice('STANDBY', 'This server is a standby and accepts no changes.', 'Register its primary.')]
+      : []),
+    ...(isPooled
+      ? [
+          notice(
+            'POOLER',
+            'A connection pooler stands between us and the server: settings and locks of a session would leak to others.',
+            'updateDatabase with the host and port of the server itself.',
+          ),
+        ]
       : []),
     ...(ledger === 'FOREIGN'
       ? [

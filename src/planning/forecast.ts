@@ -13,14 +13,19 @@ const BLOCK_BYTES = 8_192;
 /** What zstd leaves of COPY's text. */
 const COMPRESSED = 0.25;
 
-export function deletionForecast({ relation, measured, destination, chosen, throttle }: Look): PlanImpact {
+/** lookUpSeconds: of PostgreSQL's own look-ups of referencing rows, where no index serves them. */
+export function deletionForecast(
+  { relation, measured, destination, chosen, throttle }: Look,
+  lookUpSeconds: number,
+): PlanImpact {
   const { rows, rowsAreExact, share, bytes } = measured;
   const rate = Math.min(
     RATES[destination?.kind ?? 'PURGE'],
     chosen.pick === 'INDEX' ? RATES.LISTED : Infinity,
   );
   const readBytes = chosen.pick === 'INDEX' ? bytes : relation.heapBytes;
-  const seconds = rows / rate + (readBytes + (destination === null ? 0 : bytes)) / BYTES_PER_SECOND;
+  const seconds =
+    rows / rate + (readBytes + (destination === null ? 0 : bytes)) / BYTES_PER_SECOND + lookUpSeconds;
   // The first change of a block after a checkpoint writes the whole block.
   const blocks = Math.min(relation.pages, rows);
   const copies = destination?.kind === 'TABLE' ? bytes + rows * WAL_BYTES_PER_ROW : 0;

@@ -18,8 +18,11 @@ import { type HeldRows, heldRows } from './holds.ts';
 import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
 import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
-import { dependentNeeds, type Effects, firing, reachDependents, readEffects } from './read-effects.ts';
+import { dependentNeeds, type Effects, reachDependents, readEffects } from './read-effects.ts';
+import { preflight } from './preflight.ts';
 import type { Draft } from './save-plan.ts';
+import { firing } from './trigger-effects.ts';
+import { type Trial, tryDeletion } from './try-deletion.ts';
 
 /** The dry run of a purge, or with a destination of an archive: the same rows, kept. */
 export async function planDeletion(
@@ -52,6 +55,8 @@ export async function planDeletion(
   const limits = limitsFrom(input.limits, measured.tableRows);
   const chosen = await choosePick(context, relation, condition, measured);
   const look: Look = { context, relation, held, measured, limits, throttle, destination, chosen, condition };
+  const mayTry = input.trial === true && access.blockers.length === 0 && measured.rows > 0;
+  const trial = mayTry ? await tryDeletion(context, relation, condition) : { blockers: [], warnings: [] };
   const effects = await readEffects(context, access.reached, {
     filter: (alias) => compileFilter(held.filter, relation, alias),
     dependents: input.dependents,
@@ -61,11 +66,17 @@ export async function planDeletion(
   });
   return {
     ...shared,
-    ...(await drawUp(look, effects, access.blockers)),
+    ...(await drawUp(look, withTrial(effects, trial), access.blockers)),
     operation: operation(chosen.pick, held.filter),
     limits: runLimits(limits, destination ? 'ARCHIVE' : 'PURGE', context.database.environment, measured),
   };
 }
+
+const withTrial = (effects: Effects, trial: Trial): Effects => ({
+  ...effects,
+  blockers: [...effects.blockers, ...trial.blockers],
+  warnings: [...effects.warnings, ...trial.warnings],
+});
 
 /** Everything that is told of the plan, and what stands in its way. */
 async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
@@ -74,7 +85,7 @@ async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[
   const stores = { ...context, fileStores: context.deps.fileStores };
   return {
     holds: held.ids,
-    impact: deletionForecast(look),
+    impact: deletionForecast(look, effects.lookUpSeconds),
     effects: effects.effects,
     locks: deletionLocks(look),
     blockers: [
@@ -90,6 +101,7 @@ async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[
       ...held.warnings,
       ...publications.warnings,
       ...warningsOf(relation, measured),
+      ...(measured.rows === 0 ? [] : await preflight(context, relation, { archived: destination !== null })),
     ],
     steps: deletionSteps(look),
     sample: measured.sample,
@@ -127,7 +139,9 @@ async function checkAccess(
   dependents: DependentRows,
 ) {
   // Where PostgreSQL would change referencing rows by itself, a batch locks its rows before it looks for them.
-  const locks = relation.inbound.some(({ onDelete }) => onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT');
+  const locks = relation.inbound.some(
+    ({ onDelete, enforced }) => enforced && onDelete !== 'NO_ACTION' && onDelete !== 'RESTRICT',
+  );
   const rights: Right[] = locks ? ['SELECT', 'DELETE', 'UPDATE'] : ['SELECT', 'DELETE'];
   const reached = await reachDependents(context, relation, dependents);
   const archiving = await destinationNeeds(context, destination, relation);

@@ -22,6 +22,8 @@ interface PlanTableInput {
 export interface PlanPurgeInput extends PlanTableInput {
   where: RowFilterInput;
   dependents: DependentRows;
+  /** Also deletes a few rows in a transaction that is rolled back. */
+  trial?: Maybe<boolean>;
   limits?: Maybe<LimitsInput>;
   throttle?: Maybe<ThrottleInput>;
 }

@@ -12,7 +12,7 @@ import { LEDGER_STEP } from './deletion-steps.ts';
 import { restoreForecast } from './forecast.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { PlanRestoreInput } from './plan-inputs.ts';
-import { triggerEffects } from './read-effects.ts';
+import { triggerEffects } from './trigger-effects.ts';
 import { type Checked, checkSide, checkSource } from './restore-checks.ts';
 import { restoreSteps } from './restore-steps.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';

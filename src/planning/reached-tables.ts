@@ -13,9 +13,13 @@ export interface Edge {
 /** All tables whose rows would be deleted: the subject and what foreign keys lead to from there, through all levels. */
 export interface Reached {
   readonly subject: Relation;
+  /** The subject and every table that deletions lead to, each behind one that leads to it. */
+  readonly tables: readonly Relation[];
   /** Every key that references a table where rows would be deleted. */
   readonly edges: readonly Edge[];
   readonly deletes: (key: ForeignKey) => boolean;
+  /** There were more tables than a plan follows. */
+  readonly isCut: boolean;
 }
 
 const MAX_TABLES = 200;
@@ -44,7 +48,7 @@ export async function readReached(
       waiting.push(child);
     }
   }
-  return { subject, edges, deletes };
+  return { subject, tables: [...relations.values()], edges, deletes, isCut: relations.size >= MAX_TABLES };
 }
 
 /** A key of a partitioned table shows once for each partition too; the partitioned table stands for them. */
@@ -54,16 +58,23 @@ async function ownKeys(session: Session, relation: Relation): Promise<ForeignKey
       FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid
      WHERE k.confrelid = ${integer(relation.oid)} AND k.contype = 'f' AND p.confrelid = k.confrelid`);
   const skipped = new Set(copies.map(({ oid }) => Number(oid)));
-  return relation.inbound.filter(({ oid }) => !skipped.has(oid));
+  return relation.inbound.filter(({ oid, enforced }) => enforced && !skipped.has(oid));
 }
 
-/** Rows that would be deleted, as a condition; prefix goes before the statement that uses it. */
+/** Rows that would be deleted, for statements that begin with prefix. */
 export interface Doomed {
   readonly prefix: Sql;
+  /** Whether the row that the alias stands for would be deleted. */
   readonly condition: (relation: Relation, alias: Sql) => Sql;
+  /** The rows of the table that would be deleted, under the alias, with the columns that keys lead to and their PLACE. */
+  readonly rows: (relation: Relation, alias: Sql) => Sql;
   /** The chosen rows of the subject alone. */
   readonly chosen: (alias: Sql) => Sql;
 }
+
+/** Where a row of Doomed.rows is: no table has a column of this name. */
+export const PLACE = ident('declutter place');
+const TABLE = ident('declutter table');
 
 /** filter: the chosen rows of the subject, as a condition on an alias. */
 export function doomedRows(reached: Reached, filter: (alias: Sql) => Sql): Doomed {
@@ -84,53 +95,90 @@ export const references = ({ key }: Edge, parent: Sql, child: Sql): Sql =>
     ' AND ',
   );
 
-/** As long as no table leads back to itself: one EXISTS in the other, which PostgreSQL joins as sets. */
+const waysTo = ({ edges, deletes }: Reached, { oid }: Relation): Edge[] =>
+  edges.filter(({ key, child }) => child.oid === oid && deletes(key));
+
+/** As long as no table leads back to itself: each table's rows once, as a set, from the sets of those that lead to it. */
 function byLevels(reached: Reached, filter: (alias: Sql) => Sql): Doomed {
-  let aliases = 0;
+  const { subject } = reached;
+  const child = ident('c');
+  const setName = ({ oid }: Relation) => ident(`doomed_${oid}`);
   const condition = (relation: Relation, alias: Sql): Sql => {
-    if (relation.oid === reached.subject.oid) return filter(alias);
-    const ways = reached.edges.filter(({ key, child }) => child.oid === relation.oid && reached.deletes(key));
-    return join(
-      ways.map((edge) => {
-        const parent = ident(`p${(aliases += 1)}`);
-        return sql`EXISTS (SELECT FROM ${rowsOf(edge.parent, parent)} WHERE ${references(edge, parent, alias)} AND (${condition(edge.parent, parent)}))`;
-      }),
-      ' OR ',
-    );
+    if (relation.oid === subject.oid) return sql`(${filter(alias)})`;
+    const ways = waysTo(reached, relation).map((edge) => {
+      const parent = ident('p');
+      return sql`EXISTS (SELECT FROM ${setName(edge.parent)} AS ${parent} WHERE ${references(edge, parent, alias)})`;
+    });
+    return sql`(${join(ways, ' OR ')})`;
   };
+  const sets = inOrder(reached).map(
+    (relation) => sql`${setName(relation)} AS (
+      SELECT ${columnsLedTo(reached, relation, child)} FROM ${rowsOf(relation, child)} WHERE ${condition(relation, child)})`,
+  );
   return {
-    prefix: sql``,
-    condition: (relation, alias) => sql`(${condition(relation, alias)})`,
+    prefix: sql`WITH ${join(sets, ', ')}`,
+    condition,
+    rows: (relation, alias) => sql`${setName(relation)} AS ${alias}`,
     chosen: filter,
   };
 }
 
-/** Trees and circles: row by row from the chosen ones, each row once. */
+/** What keys, declared or not, compare, and where the row is. */
+function columnsLedTo({ edges }: Reached, { oid, primaryKey }: Relation, alias: Sql): Sql {
+  const led = edges.filter(({ parent }) => parent.oid === oid).flatMap(({ key }) => key.referencedColumns);
+  const columns = [...new Set([...led, ...(primaryKey ?? [])])].map(
+    (column) => sql`${alias}.${ident(column)}`,
+  );
+  return join([...columns, sql`${alias}.tableoid AS ${TABLE}`, sql`${alias}.ctid AS ${PLACE}`], ', ');
+}
+
+/** Each table behind all those that lead to it. */
+function inOrder(reached: Reached): Relation[] {
+  const left = new Map(reached.tables.map((table) => [table.oid, table]));
+  const ordered: Relation[] = [];
+  while (left.size > 0) {
+    const free = [...left.values()].filter((table) =>
+      waysTo(reached, table).every(({ parent }) => !left.has(parent.oid)),
+    );
+    for (const table of free) left.delete(table.oid);
+    ordered.push(...free);
+  }
+  return ordered;
+}
+
+/** Trees and circles: set after set from the chosen rows on, each row once. */
 function byRecursion(reached: Reached, filter: (alias: Sql) => Sql): Doomed {
   const { subject, edges, deletes } = reached;
   const [parent, child] = [ident('p'), ident('c')];
   const steps = edges
     .filter(({ key }) => deletes(key))
     .map(
-      (edge) => sql`SELECT ${child}.tableoid AS t, ${child}.ctid AS place
-        FROM ${rowsOf(edge.parent, parent)} JOIN ${rowsOf(edge.child, child)} ON ${references(edge, parent, child)}
-       WHERE ${parent}.tableoid = doomed.t AND ${parent}.ctid = doomed.place`,
+      (
+        edge,
+      ) => sql`SELECT ${parent}.tableoid AS from_t, ${parent}.ctid AS from_place, ${child}.tableoid AS t, ${child}.ctid AS place
+        FROM ${rowsOf(edge.parent, parent)} JOIN ${rowsOf(edge.child, child)} ON ${references(edge, parent, child)}`,
     );
   const prefix = sql`
     WITH RECURSIVE doomed(t, place) AS (
       SELECT ${parent}.tableoid, ${parent}.ctid FROM ${rowsOf(subject, parent)} WHERE ${filter(parent)}
       UNION
-      SELECT next.t, next.place FROM doomed CROSS JOIN LATERAL (${join(steps, ' UNION ALL ')}) AS next)`;
+      SELECT next.t, next.place FROM doomed JOIN (${join(steps, ' UNION ALL ')}) AS next
+          ON next.from_t = doomed.t AND next.from_place = doomed.place)`;
   const condition = (_relation: Relation, alias: Sql) =>
     sql`((${alias}.tableoid, ${alias}.ctid) IN (SELECT t, place FROM doomed))`;
-  return { prefix, condition, chosen: filter };
+  const rows = (relation: Relation, alias: Sql) =>
+    sql`(SELECT ${columnsLedTo(reached, relation, child)} FROM ${rowsOf(relation, child)} WHERE ${condition(relation, child)}) AS ${alias}`;
+  return { prefix, condition, rows, chosen: filter };
 }
 
-function hasCycle({ subject, edges, deletes }: Reached): boolean {
-  const visit = (oid: number, path: readonly number[]): boolean =>
-    path.includes(oid) ||
-    edges.some(
-      ({ key, parent, child }) => parent.oid === oid && deletes(key) && visit(child.oid, [...path, oid]),
-    );
-  return visit(subject.oid, []);
+/** Whether tables are left when those that nothing left leads to are taken away, again and again. */
+function hasCycle({ tables, edges, deletes }: Reached): boolean {
+  const left = new Set(tables.map(({ oid }) => oid));
+  const isLedTo = (oid: number) =>
+    edges.some(({ key, parent, child }) => child.oid === oid && deletes(key) && left.has(parent.oid));
+  for (;;) {
+    const free = [...left].filter((oid) => !isLedTo(oid));
+    if (free.length === 0) return left.size > 0;
+    for (const oid of free) left.delete(oid);
+  }
 }

@@ -1,31 +1,49 @@
 import type { PlanEffect, PlanNotice } from '../domain/plan.ts';
 import type { DependentRows, EffectKind } from '../domain/words.ts';
-import type { ForeignKey, Relation, Trigger } from '../target/catalog.ts';
-import { ident, join, type Sql, sql, toText } from '../target/sql.ts';
+import type { ForeignKey, Relation } from '../target/catalog.ts';
+import { ident, join, type Sql, sql } from '../target/sql.ts';
 import { estimateRows } from './budget.ts';
 import { type Need, tableNeeds } from './check-rights.ts';
+import { keyChanges, missingDefault } from './key-changes.ts';
+import { unindexedKeys } from './missing-indexes.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import {
   type Doomed,
   doomedRows,
   type Edge,
+  PLACE,
   type Reached,
   readReached,
   references,
   rowsOf,
 } from './reached-tables.ts';
+import { firing, triggerEffects } from './trigger-effects.ts';
+import { undeclaredReferences } from './undeclared-references.ts';
 
 export interface Effects {
   readonly effects: PlanEffect[];
   readonly blockers: PlanNotice[];
   readonly warnings: PlanNotice[];
+  /** Seconds that PostgreSQL's own look-ups take where no index serves them. */
+  readonly lookUpSeconds: number;
 }
 
-interface Look {
+export interface EffectOptions {
+  readonly filter: (alias: Sql) => Sql;
+  readonly dependents: DependentRows;
+  readonly mayRead: boolean;
+  readonly rows: number;
+  readonly batches: number;
+}
+
+export interface Look {
   readonly context: PlanContext;
   readonly reached: Reached;
   readonly doomed: Doomed;
-  readonly result: Effects;
+  readonly options: EffectOptions;
+  readonly result: { effects: PlanEffect[]; blockers: PlanNotice[]; warnings: PlanNotice[] };
+  /** Rows that go, by the OID of their table. */
+  readonly deleted: Map<number, number>;
 }
 
 /** Every table that foreign keys lead to from the chosen rows. */
@@ -54,91 +72,110 @@ export async function dependentNeeds(context: PlanContext, { subject, edges }: R
 export async function readEffects(
   context: PlanContext,
   reached: Reached,
-  options: {
-    readonly filter: (alias: Sql) => Sql;
-    readonly dependents: DependentRows;
-    readonly mayRead: boolean;
-    readonly rows: number;
-    readonly batches: number;
-  },
+  options: EffectOptions,
 ): Promise<Effects> {
-  const result: Effects = { effects: [], blockers: [], warnings: [] };
-  const look: Look = { context, reached, doomed: doomedRows(reached, options.filter), result };
-  result.effects.push(...triggerEffects(reached.subject, 'DELETE', options.rows, options.batches));
-  if (options.rows === 0 || !options.mayRead) return result;
+  const result = { effects: [], blockers: [], warnings: [] };
+  const deleted = new Map([[reached.subject.oid, options.rows]]);
+  const look: Look = {
+    context,
+    reached,
+    doomed: doomedRows(reached, options.filter),
+    options,
+    result,
+    deleted,
+  };
+  if (options.rows === 0 || !options.mayRead) {
+    addTriggers(look, triggerEffects(reached.subject, 'DELETE', options.rows, options.batches));
+    return { ...result, lookUpSeconds: 0 };
+  }
+  if (reached.isCut) look.result.blockers.push(TOO_MANY_TABLES);
   await readDeletions(look);
   await readColumnChanges(look, 'SET_NULL');
   await readColumnChanges(look, 'SET_DEFAULT');
-  await refuseDependents(look, options.dependents === 'INCLUDE');
-  warnOfMissingIndexes(look);
-  return result;
+  await refuseDependents(look);
+  await readUndeclared(look);
+  const unindexed = await unindexedKeys(
+    context.session,
+    reached.edges,
+    ({ parent }) => deleted.get(parent.oid) ?? 0,
+  );
+  look.result.warnings.push(...unindexed.warnings);
+  return { ...result, lookUpSeconds: unindexed.seconds };
 }
 
+const TOO_MANY_TABLES = notice(
+  'TOO_MANY_TABLES',
+  'Foreign keys lead from the chosen rows to more tables than a plan follows: what would happen there is not known.',
+);
+
 const CHILD = ident('child');
+const PARENT = ident('parent');
+
+const addTriggers = ({ result }: Look, effects: readonly PlanEffect[]) => result.effects.push(...effects);
 
 /** Rows of other tables that would be deleted; each is counted once, however many keys lead to it. */
 async function readDeletions(look: Look): Promise<void> {
-  const { reached, doomed } = look;
-  for (const [child, edges] of byChild(reached.edges.filter(({ key }) => reached.deletes(key)))) {
-    if (child.oid === reached.subject.oid) continue; // counted with the plan's own rows, or below
-    const rows = await countRows(
-      look,
-      sql`SELECT ${rowsFrom(child)} WHERE ${doomed.condition(child, CHILD)}`,
-    );
-    const effect = edges.every(({ key }) => key.onDelete === 'CASCADE')
-      ? 'DELETE_CASCADE'
-      : 'DELETE_INCLUDED';
-    addEffect(look, child, effect, rows, edges);
-    if (rows > 0) look.result.effects.push(...triggerEffects(child, 'DELETE', rows, rows));
-  }
-  await readOwnTree(look);
-}
-
-/** The subject's own rows that go because they reference chosen ones. */
-async function readOwnTree(look: Look): Promise<void> {
-  const { reached, doomed } = look;
+  const { reached, doomed, deleted, options } = look;
   const { subject } = reached;
-  const edges = reached.edges.filter(({ key, child }) => child.oid === subject.oid && reached.deletes(key));
-  if (edges.length === 0) return;
-  const all = await countRows(
-    look,
-    sql`SELECT ${rowsFrom(subject)} WHERE ${doomed.condition(subject, CHILD)}`,
-  );
-  const rows = Math.max(0, all - (await chosenRows(look)));
-  addEffect(
-    look,
-    subject,
-    edges.every(({ key }) => key.onDelete === 'CASCADE') ? 'DELETE_CASCADE' : 'DELETE_INCLUDED',
-    rows,
-    edges,
-  );
+  const ways = byChild(reached.edges.filter(({ key }) => reached.deletes(key)));
+  const own = ways.get(subject);
+  if (own !== undefined) {
+    const all = await countRows(look, sql`SELECT FROM ${doomed.rows(subject, CHILD)}`);
+    deleted.set(subject.oid, Math.max(all, options.rows));
+    addEffect(look, subject, deletionBy(own), Math.max(0, all - (await chosenRows(look))), own);
+  }
+  addTriggers(look, triggerEffects(subject, 'DELETE', deleted.get(subject.oid) ?? 0, options.batches));
+  for (const [child, edges] of ways) {
+    if (child.oid === subject.oid) continue;
+    const rows = await countRows(look, sql`SELECT FROM ${doomed.rows(child, CHILD)}`);
+    deleted.set(child.oid, rows);
+    addEffect(look, child, deletionBy(edges), rows, edges);
+    if (rows > 0) addTriggers(look, triggerEffects(child, 'DELETE', rows, options.batches));
+  }
 }
 
-const chosenRows = ({ context, reached, doomed }: Look): Promise<number> =>
+const deletionBy = (edges: readonly Edge[]): EffectKind =>
+  edges.every(({ key }) => key.onDelete === 'CASCADE') ? 'DELETE_CASCADE' : 'DELETE_INCLUDED';
+
+const chosenRows = ({ context, reached, doomed, options }: Look): Promise<number> =>
   context.budget
     .count(
       context.session,
-      sql`${doomed.prefix} SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${rowsOf(reached.subject, CHILD)} WHERE ${doomed.chosen(CHILD)}`,
+      sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${rowsOf(reached.subject, CHILD)} WHERE ${doomed.chosen(CHILD)}`,
     )
-    .then((count) => count ?? 0);
+    .then((count) => count ?? options.rows);
 
 /** Rows that would stay, but lose their reference. */
 async function readColumnChanges(look: Look, onDelete: 'SET_NULL' | 'SET_DEFAULT'): Promise<void> {
   const edges = look.reached.edges.filter(({ key }) => key.onDelete === onDelete);
   for (const [child, keys] of byChild(edges)) {
-    const rows = await countRows(
-      look,
-      sql`SELECT ${rowsFrom(child)} WHERE (${referencing(look, keys)}) ${survivors(look, child)}`,
-    );
+    const rows = await countRows(look, changedRows(look, child, keys));
     addEffect(look, child, onDelete, rows, keys);
-    if (rows > 0) look.result.effects.push(...triggerEffects(child, 'UPDATE', rows, rows));
+    if (rows === 0) continue;
+    for (const edge of keys) {
+      const changed = edge.key.setColumns;
+      if (firing(child, 'UPDATE', changed).length === 0) continue;
+      // Each key changes the row by an UPDATE of its own.
+      const firings = keys.length === 1 ? rows : await countRows(look, changedRows(look, child, [edge]));
+      addTriggers(look, triggerEffects(child, 'UPDATE', firings, look.options.batches, changed));
+    }
+    const problems = await keyChanges(look.context, child, keys, (selection) => countRows(look, selection), {
+      changed: (edge) => changedRows(look, child, [edge]),
+    });
+    look.result.blockers.push(...problems);
+    if (onDelete === 'SET_NULL') continue;
+    for (const edge of keys)
+      look.result.blockers.push(...(await missingDefault(look.context, edge, look.doomed)));
   }
 }
 
+const changedRows = (look: Look, child: Relation, keys: readonly Edge[]): Sql =>
+  sql`SELECT ${CHILD}.* FROM ${rowsOf(child, CHILD)} WHERE (${referencing(look, keys)}) ${survivors(look, child)}`;
+
 /** Under REFUSE a plan is for rows that nothing references; INCLUDE is planned in full, but not run by this version. */
-async function refuseDependents(look: Look, included: boolean): Promise<void> {
-  const { reached, result } = look;
-  if (included) {
+async function refuseDependents(look: Look): Promise<void> {
+  const { reached, result, options } = look;
+  if (options.dependents === 'INCLUDE') {
     result.blockers.push(
       notice(
         'DEPENDENTS_INCLUDE_UNAVAILABLE',
@@ -151,9 +188,16 @@ async function refuseDependents(look: Look, included: boolean): Promise<void> {
   for (const [child, edges] of byChild(
     reached.edges.filter(({ parent }) => parent.oid === reached.subject.oid),
   )) {
-    const rows = await countRows(look, sql`SELECT ${rowsFrom(child)} WHERE ${referencing(look, edges)}`);
+    const rows = await countRows(
+      look,
+      sql`SELECT FROM ${rowsOf(child, CHILD)} WHERE ${referencing(look, edges)}`,
+    );
     if (rows === 0) continue;
-    const keys = edges.map(({ key }) => `${key.name} (${key.onDelete.replace('_', ' ')})`).join(', ');
+    const keys = edges
+      .map(
+        ({ key }) => `${key.name} (${key.onDelete.replace('_', ' ')}${key.deferrable ? ', deferrable' : ''})`,
+      )
+      .join(', ');
     result.blockers.push(
       notice(
         'DEPENDENTS',
@@ -164,26 +208,43 @@ async function refuseDependents(look: Look, included: boolean): Promise<void> {
   }
 }
 
+/** Rows that point at deleted ones by name and type alone: nothing stops the delete, and they would point at nothing. */
+async function readUndeclared(look: Look): Promise<void> {
+  const { references: found, warnings } = await undeclaredReferences(look.context, look.reached);
+  look.result.warnings.push(...warnings);
+  for (const reference of found) {
+    const { parent, child, column, key, condition } = reference;
+    const rows = await countRows(
+      look,
+      sql`SELECT FROM ${rowsOf(child, CHILD)} WHERE EXISTS (
+            SELECT FROM ${look.doomed.rows(parent, PARENT)} WHERE ${condition(PARENT, CHILD)}) ${survivors(look, child)}`,
+    );
+    if (rows === 0) continue;
+    look.result.effects.push({
+      schema: child.schema,
+      table: child.name,
+      effect: 'UNDECLARED_REFERENCE',
+      rows,
+      detail: `${rows} rows of ${nameOf(child)} seem to reference the rows of ${nameOf(parent)} that go, by ${column} = ${key}; no foreign key says so, and they would be left pointing at nothing.`,
+    });
+  }
+}
+
 /** Rows of the child that reference rows which would be deleted, by any of the keys. A row that references itself does not count. */
 const referencing = ({ doomed }: Look, edges: readonly Edge[]): Sql =>
   join(
     edges.map((edge) => {
-      const parent = ident('parent');
-      const self = edge.child.oid === edge.parent.oid ? sql`AND ${parent}.ctid <> ${CHILD}.ctid` : sql``;
-      return sql`EXISTS (SELECT FROM ${rowsOf(edge.parent, parent)} WHERE ${references(edge, parent, CHILD)} AND ${doomed.condition(edge.parent, parent)} ${self})`;
+      const self = edge.child.oid === edge.parent.oid ? sql`AND ${PARENT}.${PLACE} <> ${CHILD}.ctid` : sql``;
+      return sql`EXISTS (SELECT FROM ${doomed.rows(edge.parent, PARENT)} WHERE ${references(edge, PARENT, CHILD)} ${self})`;
     }),
     ' OR ',
   );
 
 /** A row that would be deleted anyway is counted there. */
 function survivors({ reached, doomed }: Look, child: Relation): Sql {
-  const isReached =
-    child.oid === reached.subject.oid ||
-    reached.edges.some((edge) => edge.child.oid === child.oid && reached.deletes(edge.key));
-  return isReached ? sql`AND NOT ${doomed.condition(child, CHILD)}` : sql``;
+  const isReached = reached.tables.some(({ oid }) => oid === child.oid);
+  return isReached ? sql`AND ${doomed.condition(child, CHILD)} IS NOT TRUE` : sql``;
 }
-
-const rowsFrom = (child: Relation): Sql => sql`FROM ${rowsOf(child, CHILD)}`;
 
 async function countRows({ context, doomed, result }: Look, selection: Sql): Promise<number> {
   const exact = await context.budget.count(
@@ -225,62 +286,6 @@ function addEffect(
     rows,
     detail: `${rows} rows of ${nameOf(child)} ${words[effect] ?? effect} (${keys}).`,
   });
-}
-
-/** Each firing counts: a row trigger fires for each row, a statement trigger for each statement. */
-export function triggerEffects(
-  relation: Relation,
-  event: 'DELETE' | 'UPDATE' | 'INSERT',
-  rows: number,
-  statements: number,
-): PlanEffect[] {
-  return firing(relation, event).map((trigger) => ({
-    schema: relation.schema,
-    table: relation.name,
-    effect: 'TRIGGER',
-    rows: trigger.level === 'ROW' ? rows : statements,
-    detail: `${trigger.timing.replace('_', ' ')} ${event} trigger ${trigger.name} (each ${trigger.level.toLowerCase()}) calls ${trigger.function}.`,
-  }));
-}
-
-export const firing = ({ triggers }: Relation, event: Trigger['events'][number]): Trigger[] =>
-  triggers.filter((trigger) => trigger.enabled && trigger.events.includes(event));
-
-/** A look-up of referencing rows without an index reads the whole table, once for each deleted row. */
-const SMALL_PAGES = 100;
-
-function warnOfMissingIndexes({ reached, result }: Look): void {
-  for (const { key, child } of reached.edges) {
-    if (
-      child.kind === 'PARTITIONED' ||
-      child.pages <= SMALL_PAGES ||
-      child.indexes.some((index) => serves(index, key))
-    )
-      continue;
-    const columns = key.columns.map((column) => toText(ident(column))).join(', ');
-    result.warnings.push(
-      notice(
-        'MISSING_FOREIGN_KEY_INDEX',
-        `No index of ${nameOf(child)} serves the foreign key ${key.name}: PostgreSQL reads the whole table for each deleted row.`,
-        `CREATE INDEX CONCURRENTLY ON ${toText(ident(child.schema, child.name))} (${columns});`,
-      ),
-    );
-  }
-}
-
-function serves(index: Relation['indexes'][number], key: ForeignKey): boolean {
-  const leading = index.columns.slice(0, key.columns.length);
-  const whole =
-    index.predicate === null ||
-    key.columns.some(
-      (column) => index.predicate === `(${toText(ident(column)).replaceAll('"', '')} IS NOT NULL)`,
-    );
-  return (
-    index.isValid &&
-    whole &&
-    ['btree', 'hash'].includes(index.method) &&
-    key.columns.every((column) => leading.includes(column))
-  );
 }
 
 function byChild(edges: readonly Edge[]): Map<Relation, Edge[]> {

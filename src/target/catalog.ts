@@ -16,8 +16,12 @@ export interface ForeignKey {
   /** For each column OPERATOR(schema.=), with the referenced value on the left. */
   readonly operators: readonly string[];
   readonly onDelete: 'NO_ACTION' | 'RESTRICT' | 'CASCADE' | 'SET_NULL' | 'SET_DEFAULT';
+  /** The columns that SET NULL and SET DEFAULT change: of all, or since PostgreSQL 15 of those that the key names. */
+  readonly setColumns: readonly string[];
   readonly deferrable: boolean;
   readonly validated: boolean;
+  /** Deletes look for referencing rows: not so when its triggers are disabled, or it is NOT ENFORCED (PostgreSQL 18). */
+  readonly enforced: boolean;
 }
 
 export interface Trigger {
@@ -29,6 +33,10 @@ export interface Trigger {
   readonly enabled: boolean;
   /** Quoted and qualified. */
   readonly function: string;
+  /** UPDATE OF these; empty: of any column. */
+  readonly columns: readonly string[];
+  /** A WHEN clause decides for each row. */
+  readonly conditional: boolean;
 }
 
 export interface Index {
@@ -128,6 +136,17 @@ const primaryKeySql = (oid: number): Sql => sql`
   (SELECT ${columnNames(sql`k.conrelid`, sql`k.conkey`)} FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = ${integer(oid)} AND k.contype = 'p')`;
 
+/** Since PostgreSQL 15; without the column of the catalog there is nothing to read from the row. */
+const deleteSetColumns = sql`
+  (SELECT pg_catalog.array_agg(n::pg_catalog.int2)
+     FROM pg_catalog.jsonb_array_elements_text(
+            CASE WHEN pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(k) -> 'confdelsetcols') = 'array' THEN pg_catalog.to_jsonb(k) -> 'confdelsetcols' END) n)`;
+
+/** The trigger of the key that a DELETE of a referenced row fires. */
+const deletesLook = sql`
+  EXISTS (SELECT FROM pg_catalog.pg_trigger g
+           WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid AND g.tgtype & 8 <> 0 AND g.tgenabled IN ('O', 'A'))`;
+
 const foreignKeysSql = (condition: Sql): Sql => sql`
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'oid', k.oid::pg_catalog.int8, 'name', k.conname, 'schema', fn.nspname, 'table', f.relname,
@@ -139,7 +158,9 @@ const foreignKeysSql = (condition: Sql): Sql => sql`
                       JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace),
       'onDelete', CASE k.confdeltype WHEN 'a' THEN 'NO_ACTION' WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                        WHEN 'n' THEN 'SET_NULL' ELSE 'SET_DEFAULT' END,
-      'deferrable', k.condeferrable, 'validated', k.convalidated) ORDER BY fn.nspname, f.relname, k.conname), '[]')
+      'setColumns', (SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+                      WHERE a.attrelid = k.conrelid AND a.attnum = ANY (coalesce(${deleteSetColumns}, k.conkey))),
+      'deferrable', k.condeferrable, 'validated', k.convalidated, 'enforced', ${deletesLook}) ORDER BY fn.nspname, f.relname, k.conname), '[]')
      FROM pg_catalog.pg_constraint k
      JOIN pg_catalog.pg_class f ON f.oid = k.conrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
      JOIN pg_catalog.pg_class t ON t.oid = k.confrelid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
@@ -154,7 +175,8 @@ const triggersSql = (oid: number): Sql => sql`
           CASE WHEN g.tgtype & 4 <> 0 THEN 'INSERT' END, CASE WHEN g.tgtype & 16 <> 0 THEN 'UPDATE' END,
           CASE WHEN g.tgtype & 8 <> 0 THEN 'DELETE' END, CASE WHEN g.tgtype & 32 <> 0 THEN 'TRUNCATE' END], NULL),
       'level', CASE WHEN g.tgtype & 1 <> 0 THEN 'ROW' ELSE 'STATEMENT' END, 'enabled', g.tgenabled IN ('O', 'A'),
-      'function', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.proname)) ORDER BY g.tgname), '[]')
+      'function', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.proname),
+      'columns', coalesce(${columnNames(sql`g.tgrelid`, sql`g.tgattr::pg_catalog.int2[]`)}, '[]'), 'conditional', g.tgqual IS NOT NULL) ORDER BY g.tgname), '[]')
      FROM pg_catalog.pg_trigger g
      JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE g.tgrelid = ${integer(oid)} AND NOT g.tgisinternal)`;

@@ -21,7 +21,7 @@ const facts = (oid: number): Sql => {
     UNION ALL
     ${constraintFacts(sql`conrelid = ${table} AND contype <> 'n'`)}
     UNION ALL
-    ${constraintFacts(sql`oid = ANY (ARRAY(SELECT tgconstraint FROM pg_catalog.pg_trigger WHERE tgrelid = ${table} AND tgisinternal))
+    ${constraintFacts(sql`oid = ANY (ARRAY(SELECT tgconstraint FROM pg_catalog.pg_trigger WHERE tgrelid = ${table} AND tgisinternal AND tgenabled IN ('O', 'A')))
                           AND conrelid <> ${table}`)}
     UNION ALL
     SELECT 'trigger', t.tgname::pg_catalog.text, 'calling ' || t.tgfoid::pg_catalog.regproc::pg_catalog.text,
@@ -42,7 +42,7 @@ const facts = (oid: number): Sql => {
     ${inheritanceFacts(sql`inhparent = ${table}`)}`;
 };
 
-/** Foreign keys from other tables are found by the triggers that they put on this one: no index leads from confrelid. */
+/** Foreign keys from other tables are found by the triggers that they put on this one (enabled: others do nothing); no index leads from confrelid. */
 const constraintFacts = (condition: Sql): Sql => sql`
     SELECT CASE WHEN contype = 'f' THEN 'foreign key' ELSE 'constraint' END, conname::pg_catalog.text,
            'on ' || conrelid::pg_catalog.regclass::pg_catalog.text,
