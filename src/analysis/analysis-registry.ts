@@ -1,6 +1,7 @@
 import type { Analysis } from './define-analysis.ts';
 import { duplicateIndex } from './kinds/duplicate-index.ts';
 import { duplicateRows } from './kinds/duplicate-rows.ts';
+import { emptyTable } from './kinds/empty-table.ts';
 import { indexBloat } from './kinds/index-bloat.ts';
 import { invalidIndex } from './kinds/invalid-index.ts';
 import { missingForeignKeyIndex } from './kinds/missing-foreign-key-index.ts';
@@ -11,8 +12,8 @@ import { paddedColumnOrder } from './kinds/padded-column-order.ts';
 import { redundantIndex } from './kinds/redundant-index.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
+import { unusedTable } from './kinds/unused-table.ts';
 import { unvalidatedConstraint } from './kinds/unvalidated-constraint.ts';
-import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
 import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
 import { vacuumOverdue } from './kinds/vacuum-overdue.ts';
 
@@ -27,11 +28,12 @@ export const ANALYSES: readonly Analysis[] = [
   missingForeignKeyIndex,
   obsoleteRows,
   vacuumBlocked,
-  vacuumBlocked,
   vacuumOverdue,
   duplicateRows,
   orphanRows,
   noPrimaryKey,
   unvalidatedConstraint,
   paddedColumnOrder,
+  unusedTable,
+  emptyTable,
 ];

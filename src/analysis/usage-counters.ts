@@ -1,4 +1,4 @@
-import type { AnalysisContext } from './define-analysis.ts';
+import type { AnalysisContext, IndexFacts } from './define-analysis.ts';
 
 const DAY_MS = 86_400_000;
 /** Counters younger than this have not seen the weekly report. */
@@ -25,6 +25,20 @@ export function countedPeriod(context: UsageContext): string {
 /** No copy of the database has scanned it either. */
 export const isIdleOnReplicas = (oid: number, { replicas }: UsageContext) =>
   replicas.every((replica) => (replica.scans.get(oid) ?? 0) === 0);
+
+/** On the primary and on all copies together; of a partitioned index, those of its parts. */
+export const scansOf = ({ oid, parts, scans }: IndexFacts, { replicas }: UsageContext): number =>
+  [oid, ...parts].reduce(
+    (sum, each) => sum + replicas.reduce((total, replica) => total + (replica.scans.get(each) ?? 0), 0),
+    scans,
+  );
+
+/** Nobody uses an index, or nobody has for long. */
+export const isIdle = (index: IndexFacts, context: UsageContext): boolean =>
+  scansOf(index, context) === 0 ||
+  (index.lastScanAt !== null &&
+    daysBetween(new Date(index.lastScanAt), context.now) > FORGOTTEN_DAYS &&
+    [index.oid, ...index.parts].every((oid) => isIdleOnReplicas(oid, context)));
 
 /** What of its use was not seen, a sentence each; where there is one, a finding only informs. */
 export function doubtsAboutUsage(context: UsageContext): string[] {

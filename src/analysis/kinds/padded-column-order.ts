@@ -9,7 +9,7 @@ import {
   percent,
   severityOfBytes,
 } from '../define-analysis.ts';
-import { estimateHeap, heapBytes, rowSize } from '../estimate-heap.ts';
+import { heapBytes, rowSize, staleness } from '../estimate-heap.ts';
 import { readExtensionTables } from '../extension-tables.ts';
 
 const SMALLEST_BYTES = 1024 * 1024;
@@ -70,6 +70,8 @@ function judged(
 const WITHOUT_WIDTHS =
   'The widths of its columns are not known: never analysed, stale statistics, or no right to read them.';
 
+const isDoubtful = (leaf: MeasuredTable) => leaf.locked || leaf.countersLost || staleness(leaf) !== null;
+
 /** Null: its order is as good as any. */
 function lossOf(leaf: MeasuredTable): Loss | 'UNKNOWN' | null {
   // Dropped columns would not come along into a new table, whatever its order.
@@ -77,7 +79,7 @@ function lossOf(leaf: MeasuredTable): Loss | 'UNKNOWN' | null {
   const better = bestOrder(now);
   if (better === null) return null;
   const [padded, packed] = [rowSize(now), rowSize(better)];
-  if (padded === null || packed === null || !estimateHeap(leaf).known) return 'UNKNOWN';
+  if (padded === null || packed === null || isDoubtful(leaf)) return 'UNKNOWN';
   if (padded.bytes > LONGEST_ROW) return null;
   const bytes =
     heapBytes(leaf.liveRows, padded, leaf.fillfactor) - heapBytes(leaf.liveRows, packed, leaf.fillfactor);
