@@ -1,100 +1,145 @@
 import type { Session } from '../target/session.ts';
-import { ident, join, sql, type Sql } from '../target/sql.ts';
-import type { AgedColumn } from './age-column.ts';
-import { isRefusal, readCatalog } from './catalog-query.ts';
+import { fromCatalog, ident, join, type Sql, sql, typedArray, typedValue } from '../target/sql.ts';
+import type { AgedColumn, AgeType } from './age-column.ts';
+import { AGES, type AgeDays, type AgeScale, scalesOf } from './age-scale.ts';
+import { readCatalog } from './catalog-query.ts';
 import type { MeasuredTable } from './define-analysis.ts';
 import { staleness } from './estimate-heap.ts';
-
-export const AGES = [30, 90, 365] as const;
-export type AgeDays = (typeof AGES)[number];
+import { isNotRead, type NotRead, type RowReader } from './row-reader.ts';
 
 /** How much of a table lies beyond each age, 0..1 of its rows. */
 export interface Tail {
   readonly older: Readonly<Record<AgeDays, number>>;
-  readonly method: 'STATISTICS' | 'SAMPLE';
+  readonly method: 'STATISTICS' | 'SAMPLE' | 'COUNT';
+  readonly scale: AgeScale;
+  /** of rows whose value is no time: -infinity, or 0 in a number; they count as of no age */
+  readonly timeless: number;
 }
 
-interface Candidate {
+/** One table that holds rows, and the column that tells their age. */
+export interface AgedTable {
   readonly table: MeasuredTable;
   readonly column: AgedColumn;
 }
 
+/** null: whole numbers that are no times. */
+export type TailAnswer = Tail | NotRead | null;
+
 /** Sampling costs reads: so many tables in one analysis, so many pages each. */
 const SAMPLED_TABLES = 20;
 const SAMPLED_PAGES = 300;
+/** Of the numbers in a column of times, so many lie where times lie. */
+const TIMES = 0.9;
+
+interface Sources {
+  readonly session: Session;
+  readonly rows: RowReader;
+  readonly now: Date;
+}
 
 /** By the table's OID. Statistics tell at no cost; where they are missing or stale, some pages are read. */
 export async function readTails(
-  session: Session,
-  candidates: readonly Candidate[],
-  now: Date,
-): Promise<Map<number, Tail>> {
-  if (candidates.length === 0) return new Map();
-  const fresh = candidates.filter(({ table }) => staleness(table) === null && !table.countersLost);
-  const tails = await tailsByStatistics(session, fresh, now);
-  const others = candidates.filter(({ table }) => !tails.has(table.oid) && table.readable && !table.locked);
-  others.sort((a, b) => b.table.heapBytes - a.table.heapBytes);
-  for (const candidate of others.slice(0, SAMPLED_TABLES)) {
-    const tail = await tailBySample(session, candidate, now);
-    if (tail) tails.set(candidate.table.oid, tail);
+  sources: Sources,
+  aged: readonly AgedTable[],
+): Promise<Map<number, TailAnswer>> {
+  const answers = new Map<number, TailAnswer>();
+  const fresh = aged.filter(({ table }) => staleness(table) === null && !table.countersLost);
+  for (const [type, list] of Map.groupBy(fresh, ({ column }) => column.type)) {
+    for (const [oid, answer] of await tailsByStatistics(sources, type, list)) answers.set(oid, answer);
+  }
+  const others = aged.filter(({ table }) => !answers.has(table.oid) && table.readable && !table.locked);
+  others.sort((a, b) => b.table.heapBytes - a.table.heapBytes || a.table.oid - b.table.oid);
+  for (const one of others.slice(0, SAMPLED_TABLES))
+    answers.set(one.table.oid, await tailBySample(sources, one));
+  return answers;
+}
+
+/** Of numbers in three scales: where one fits, that one. */
+async function tailsByStatistics(
+  { session, now }: Sources,
+  type: AgeType,
+  aged: readonly AgedTable[],
+): Promise<Map<number, Tail | null>> {
+  const tails = new Map<number, Tail | null>();
+  for (const scale of scalesOf(type, now)) {
+    for (const row of await readCatalog<StatisticsRow>(session, statisticsQuery(scale, aged))) {
+      const tail = tailOf(row, scale);
+      if (tail !== null || !tails.has(row.oid)) tails.set(row.oid, tail);
+    }
   }
   return tails;
 }
-
-const cutoffs = (now: Date) => AGES.map((days) => new Date(now.getTime() - days * 86_400_000).toISOString());
 
 interface StatisticsRow {
   oid: number;
   null_share: number;
   common_share: number;
-  common_older: number[];
-  bounds: number;
-  bounds_older: number[];
+  /** shares of all rows: times, no times, and older than each age */
+  common: number[];
+  /** numbers of bounds, in the same order */
+  bounds: number[];
+  bound_count: number;
 }
 
-async function tailsByStatistics(
-  session: Session,
-  candidates: readonly Candidate[],
-  now: Date,
-): Promise<Map<number, Tail>> {
-  const instants = cutoffs(now);
-  const wanted = [
-    sql`pg_catalog.unnest(${candidates.map(({ table }) => String(table.oid))}::int8[])`,
-    ...[
-      candidates.map(({ table }) => table.schema),
-      candidates.map(({ table }) => table.name),
-      candidates.map(({ column }) => column.name),
-    ].map((names) => sql`pg_catalog.unnest(${names}::text[])`),
-  ];
-  const ages = sql`pg_catalog.unnest(${instants}::timestamptz[]) WITH ORDINALITY g (cutoff, position)`;
-  const rows = await readCatalog<StatisticsRow>(
-    session,
-    sql`SELECT w.oid::float8 AS oid, s.null_frac::float8 AS null_share,
-               coalesce((SELECT pg_catalog.sum(f) FROM pg_catalog.unnest(s.most_common_freqs) f), 0)::float8 AS common_share,
-               ARRAY(SELECT coalesce(pg_catalog.sum(m.share) FILTER (WHERE m.value < g.cutoff), 0)::float8 FROM ${ages} LEFT JOIN
-                       ROWS FROM (pg_catalog.unnest(s.most_common_vals::text::timestamptz[]), pg_catalog.unnest(s.most_common_freqs)) m (value, share) ON true
-                      GROUP BY g.position ORDER BY g.position) AS common_older,
-               coalesce(pg_catalog.cardinality(h.bounds), 0) AS bounds,
-               ARRAY(SELECT pg_catalog.count(b) FILTER (WHERE b < g.cutoff)::float8 FROM ${ages} LEFT JOIN pg_catalog.unnest(h.bounds) b ON true
-                      GROUP BY g.position ORDER BY g.position) AS bounds_older
-          FROM ROWS FROM (${join(wanted, ', ')}) w (oid, schema, name, attname)
-          JOIN pg_catalog.pg_stats s ON s.schemaname = w.schema AND s.tablename = w.name AND s.attname = w.attname AND NOT s.inherited
-         CROSS JOIN LATERAL (SELECT s.histogram_bounds::text::timestamptz[] AS bounds) h
-         WHERE s.histogram_bounds IS NOT NULL OR s.most_common_vals IS NOT NULL`,
-  );
-  return new Map(rows.map((row) => [row.oid, tailOf(row)]));
+const typed = (value: string, { type }: AgeScale) => typedValue(value, type);
+
+/** The values are compared in their own type: a date may lie beyond what a timestamp can be. */
+function statisticsQuery(scale: AgeScale, aged: readonly AgedTable[]): Sql {
+  const names = [
+    aged.map(({ table }) => table.schema),
+    aged.map(({ table }) => table.name),
+    aged.map(({ column }) => column.name),
+  ].map((list) => sql`pg_catalog.unnest(${list}::text[])`);
+  const wanted = [sql`pg_catalog.unnest(${aged.map(({ table }) => String(table.oid))}::int8[])`, ...names];
+  const values = (column: Sql) => sql`${column}::text::${fromCatalog(scale.type)}[]`;
+  const figures = (figure: (condition: Sql) => Sql) =>
+    join(conditionsOn(sql`m.value`, scale).map(figure), ', ');
+  return sql`
+    SELECT w.oid::float8 AS oid, s.null_frac::float8 AS null_share,
+           coalesce((SELECT pg_catalog.sum(f) FROM pg_catalog.unnest(s.most_common_freqs) f), 0)::float8 AS common_share,
+           (SELECT ARRAY[${figures((condition) => sql`coalesce(pg_catalog.sum(m.share) FILTER (WHERE ${condition}), 0)::float8`)}]
+              FROM ROWS FROM (pg_catalog.unnest(${values(sql`s.most_common_vals`)}), pg_catalog.unnest(s.most_common_freqs)) m (value, share)) AS common,
+           (SELECT ARRAY[${figures((condition) => sql`pg_catalog.count(*) FILTER (WHERE ${condition})::float8`)}]
+              FROM pg_catalog.unnest(${values(sql`s.histogram_bounds`)}) m (value)) AS bounds,
+           coalesce(pg_catalog.cardinality(${values(sql`s.histogram_bounds`)}), 0)::float8 AS bound_count
+      FROM ROWS FROM (${join(wanted, ', ')}) w (oid, schema, name, attname)
+      JOIN pg_catalog.pg_stats s ON s.schemaname = w.schema AND s.tablename = w.name AND s.attname = w.attname AND NOT s.inherited
+     WHERE s.histogram_bounds IS NOT NULL OR s.most_common_vals IS NOT NULL
+     ORDER BY w.oid`;
 }
+
+/** A time; no time; older than each age. */
+const conditionsOn = (value: Sql, scale: AgeScale): Sql[] => [
+  sql`${value} >= ${typed(scale.from, scale)} AND ${value} <= ${typed(scale.to, scale)} AND ${value} > ${typed(scale.floor, scale)}`,
+  sql`${value} <= ${typed(scale.floor, scale)}`,
+  ...scale.cutoffs.map(
+    (_, i) =>
+      sql`${value} > ${typed(scale.floor, scale)} AND ${value} < (${typedArray(scale.cutoffs, scale.type)})[${fromCatalog(String(i + 1))}]`,
+  ),
+];
 
 /** Common values are counted one by one; the histogram cuts the rest into parts of equal size. */
-function tailOf(row: StatisticsRow): Tail {
+function tailOf(row: StatisticsRow, scale: AgeScale): Tail | null {
   const rest = Math.max(1 - row.null_share - row.common_share, 0);
-  const shares = AGES.map((_, i) => {
-    const below = row.bounds_older[i] ?? 0;
-    const part =
-      row.bounds < 2 || below === 0 ? 0 : below === row.bounds ? 1 : (below - 0.5) / (row.bounds - 1);
-    return Math.min((row.common_older[i] ?? 0) + rest * part, 1);
+  const shares = row.common.map((common, i) => {
+    const among = row.bounds[i] ?? 0;
+    const all = row.bound_count;
+    const part = all < 2 || among === 0 ? 0 : among === all ? 1 : (among - 0.5) / (all - 1);
+    return Math.min(common + rest * part, 1);
   });
-  return { older: byAge(shares), method: 'STATISTICS' };
+  return tailFrom(shares, 1 - row.null_share, scale, 'STATISTICS');
+}
+
+function tailFrom(
+  shares: readonly number[],
+  filled: number,
+  scale: AgeScale,
+  method: Tail['method'],
+): Tail | null {
+  const [times = 0, timeless = 0, ...older] = shares;
+  if (scale.unit !== null && times < (filled - timeless) * TIMES) return null;
+  if (scale.unit !== null && times === 0) return null;
+  return { older: byAge(older), method, scale, timeless };
 }
 
 const byAge = (shares: readonly number[]) => ({
@@ -103,22 +148,61 @@ const byAge = (shares: readonly number[]) => ({
   365: shares[2] ?? 0,
 });
 
-async function tailBySample(session: Session, { table, column }: Candidate, now: Date): Promise<Tail | null> {
-  const share = Math.min(100, (100 * SAMPLED_PAGES) / Math.max(table.pages.count, 1));
-  const counts = cutoffs(now).map(
-    (cutoff): Sql =>
-      sql`pg_catalog.count(*) FILTER (WHERE r.${ident(column.name)}::timestamptz < ${cutoff}::timestamptz)::float8`,
-  );
-  try {
-    const [row] = await readCatalog<{ rows: number; older: number[] }>(
-      session,
-      sql`SELECT pg_catalog.count(*)::float8 AS rows, ARRAY[${join(counts, ', ')}] AS older
-            FROM ONLY ${ident(table.schema, table.name)} AS r TABLESAMPLE system (${String(share)}::float4)`,
-    );
-    if (!row || row.rows === 0) return null;
-    return { older: byAge(row.older.map((older) => older / row.rows)), method: 'SAMPLE' };
-  } catch (error) {
-    if (isRefusal(error)) return null;
-    throw error;
+interface CountRow {
+  rows: number;
+  filled: number;
+  counts: number[];
+}
+
+async function tailBySample({ rows, now }: Sources, aged: AgedTable): Promise<TailAnswer> {
+  const share = Math.min(100, (100 * SAMPLED_PAGES) / Math.max(aged.table.pages.count, 1));
+  const sample = sql`TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)`;
+  for (const scale of scalesOf(aged.column.type, now)) {
+    const answer = await rows.sample<CountRow>(countQuery(aged, scale, sample));
+    if (isNotRead(answer)) return answer;
+    if (answer.rows === 0) return { notRead: 'No row was on the pages that were sampled.' };
+    const tail = tailOfCounts(answer, scale, 'SAMPLE');
+    if (tail) return tail;
   }
+  return null;
+}
+
+/** Every row, in the scale that is known by now. */
+export async function countTail(rows: RowReader, aged: AgedTable, { scale }: Tail): Promise<Tail | NotRead> {
+  const answer = await rows.whole<CountRow>(aged.table.heapBytes, countQuery(aged, scale, sql``));
+  if (isNotRead(answer)) return answer;
+  return tailOfCounts(answer, scale, 'COUNT') ?? { notRead: 'Its numbers are no times any more.' };
+}
+
+function tailOfCounts({ rows, filled, counts }: CountRow, scale: AgeScale, method: Tail['method']) {
+  const share = (count: number) => count / Math.max(rows, 1);
+  return tailFrom(counts.map(share), share(filled), scale, method);
+}
+
+function countQuery({ table, column }: AgedTable, scale: AgeScale, sample: Sql): Sql {
+  const value = sql`${ident('r', column.name)}${scale.unit === null ? sql`` : sql`::int8`}`;
+  const counts = conditionsOn(value, scale).map(
+    (condition) => sql`pg_catalog.count(*) FILTER (WHERE ${condition})::float8`,
+  );
+  return sql`SELECT pg_catalog.count(*)::float8 AS rows, pg_catalog.count(${value})::float8 AS filled, ARRAY[${join(counts, ', ')}] AS counts
+               FROM ONLY ${ident(table.schema, table.name)} AS r ${sample}`;
+}
+
+/** Of several tables together, weighted by their rows; those without an answer count as all young. */
+export function tailsTogether(
+  parts: readonly { readonly rows: number; readonly tail: Tail | null }[],
+): Tail | null {
+  const known = parts.flatMap(({ rows, tail }) => (tail ? [{ rows, tail }] : []));
+  const [first] = known;
+  if (!first) return null;
+  const all = parts.reduce((sum, { rows }) => sum + rows, 0);
+  const mean = (figure: (tail: Tail) => number) =>
+    known.reduce((sum, { rows, tail }) => sum + rows * figure(tail), 0) / Math.max(all, 1);
+  const methods = new Set(known.map(({ tail }) => tail.method));
+  return {
+    older: byAge(AGES.map((days) => mean((tail) => tail.older[days]))),
+    method: methods.size === 1 ? first.tail.method : methods.has('SAMPLE') ? 'SAMPLE' : 'STATISTICS',
+    scale: first.tail.scale,
+    timeless: mean((tail) => tail.timeless),
+  };
 }

@@ -17,6 +17,16 @@ const REMEDIES = [
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
     limits: { maxShare: 0.98 },
   }),
+  planRemedy('Archive', 'archive by a number', {
+    ...table,
+    where: {
+      all: [
+        { column: 'at_ms', op: 'GT', value: '0' },
+        { column: 'at_ms', op: 'LT', value: '1700000000000' },
+      ],
+    },
+    destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+  }),
 ];
 
 describe('a remedy', () => {
