@@ -1,7 +1,8 @@
+import { batched } from '../batched.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { PlanState } from '../domain/words.ts';
 import type { Page, PageRequest } from '../store/page.ts';
-import { findPlan, listPlans, type PlanView } from '../store/plans.ts';
+import { findPlans, listPlans, type PlanView } from '../store/plans.ts';
 import { approvePlan, rejectPlan } from './decide-plan.ts';
 import { type PlanContext, type PlanningDeps, withPlanContext } from './plan-context.ts';
 import { planDeletion } from './plan-deletion.ts';
@@ -34,6 +35,7 @@ export function makePlans(deps: PlanningDeps) {
       savePlan(context, await draft(context), { reason, by }),
     );
   };
+  const find = batched((ids: readonly string[]) => findPlans(deps.store, ids, deps.clock.now()));
   return {
     purge: async (input: PlanPurgeInput, by: Principal) =>
       plan(input, by, (context) => planDeletion(context, input, null)),
@@ -49,7 +51,7 @@ export function makePlans(deps: PlanningDeps) {
         planRestore(context, archive, input),
       );
     },
-    find: (id: string): Promise<PlanView | null> => findPlan(deps.store, id, deps.clock.now()),
+    find: (id: string): Promise<PlanView | null> => find(id, null),
     list: async (query: PlanQuery): Promise<Page<PlanView>> => listPlans(deps.store, query, deps.clock.now()),
     approve: (id: string, hash: string, comment: string | null, by: Principal) =>
       approvePlan(deps, id, hash, comment, by),

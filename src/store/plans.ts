@@ -51,10 +51,23 @@ export async function insertPlan({ prisma }: Store, plan: NewPlan): Promise<void
 }
 
 /** A plan that nobody started in time is EXPIRED, whether or not somebody has written that down. */
-export async function findPlan({ prisma }: Store, id: string, now = new Date()): Promise<PlanView | null> {
-  if (!UUID.test(id)) return null;
-  const row = await prisma.plan.findUnique({ where: { id }, include: APPROVALS });
-  return row === null ? null : viewOf(row, now);
+export async function findPlan(store: Store, id: string, now = new Date()): Promise<PlanView | null> {
+  const [plan] = await findPlans(store, [id], now);
+  return plan ?? null;
+}
+
+/** In the order of the ids; null for one that does not exist. */
+export async function findPlans(
+  { prisma }: Store,
+  ids: readonly string[],
+  now: Date,
+): Promise<(PlanView | null)[]> {
+  const rows = await prisma.plan.findMany({
+    where: { id: { in: ids.filter((id) => UUID.test(id)) } },
+    include: APPROVALS,
+  });
+  const plans = new Map(rows.map((row) => [row.id, viewOf(row, now)]));
+  return ids.map((id) => plans.get(id.toLowerCase()) ?? null);
 }
 
 /** @throws NOT_FOUND */

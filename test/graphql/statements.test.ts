@@ -6,6 +6,9 @@ import { makeAnalysisUseCases } from '../../src/analysis/analysis-use-cases.ts';
 import { systemClock } from '../../src/clock.ts';
 import { makeConnect } from '../../src/databases/connect.ts';
 import { makeDatabases } from '../../src/databases/database-use-cases.ts';
+import { NO_RESULT } from '../../src/domain/run.ts';
+import { makePlans } from '../../src/planning/plan-use-cases.ts';
+import { listRuns } from '../../src/store/runs.ts';
 import { type ApiServer, apiServer } from '../support/api-server.ts';
 import { testStore } from '../support/postgres.ts';
 import { faultOf, registerRow, snapshotAgo, tableOf } from '../support/registered.ts';
@@ -20,6 +23,7 @@ async function filledStore(databases: number, tables: number): Promise<TestStore
   const names = numbered(tables, 't');
   for (const name of numbered(databases, 'db')) {
     const id = await registerRow(control.store, name);
+    await addRun(control, id);
     for (const daysAgo of [3, 2, 1, 0]) {
       const content = {
         tables: names.map((table) => tableOf(table)),
@@ -29,6 +33,28 @@ async function filledStore(databases: number, tables: number): Promise<TestStore
     }
   }
   return control;
+}
+
+/** One run of each database, for a plan of its own. */
+async function addRun({ store }: TestStore, databaseId: string): Promise<void> {
+  const forecast = { impact: { bytesReclaimed: 7 } };
+  const { id: planId } = await store.prisma.plan.create({
+    data: {
+      kind: 'REINDEX',
+      state: 'STARTED',
+      hash: 'h',
+      databaseId,
+      requestedBy: 'ann',
+      expiresAt: new Date(),
+      needsApproval: false,
+      spec: {},
+      forecast,
+    },
+  });
+  const result = { ...NO_RESULT, bytesReclaimed: 6 };
+  await store.prisma.run.create({
+    data: { planId, databaseId, state: 'SUCCEEDED', startedBy: 'ann', throttle: {}, result },
+  });
 }
 
 function serve({ store }: TestStore): Promise<ApiServer> {
@@ -44,6 +70,8 @@ function serve({ store }: TestStore): Promise<ApiServer> {
   return apiServer({
     analysis,
     databases: makeDatabases({ ...base, takeFirstSnapshot: analysis.takeSnapshot }),
+    plans: makePlans({ ...base, connect: makeConnect(base), clock: systemClock, fileStores: new Set() }),
+    runs: { list: (query) => listRuns(store, query) },
   });
 }
 
@@ -130,5 +158,17 @@ describe('the number of SQL statements', () => {
     expect(large.data.databases[0]?.growth).toEqual({ bytesPerDay: 0, forecastBytes: 10_000 });
     expect(large.statements).toHaveLength(7);
     expect(small.statements).toHaveLength(7);
+  });
+  it('of a list of runs, with what was predicted of each, does not depend on how many there are', async () => {
+    const query =
+      '{ runs(first: 100) { nodes { plan { database { name } } result { bytesReclaimed bytesReclaimedPredicted } } } }';
+    await few.api.ask('viewer', query);
+    const ofFew = sent.splice(0);
+    const { data, errors } = await many.api.ask('viewer', query);
+    expect(errors).toEqual([]);
+    const runs = (data as { runs: { nodes: unknown[] } }).runs.nodes;
+    expect(runs).toHaveLength(30);
+    expect(runs[0]).toMatchObject({ result: { bytesReclaimed: 6, bytesReclaimedPredicted: 7 } });
+    expect([ofFew.length, sent.length]).toEqual([4, 4]);
   });
 });
