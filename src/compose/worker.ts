@@ -1,6 +1,5 @@
 import { startWorker } from '../engine/worker.ts';
-import { blockedSessions } from '../engine/throttles/blocked-sessions.ts';
-import { replicaLag } from '../engine/throttles/replica-lag.ts';
+import { HEALTH_CHECKS } from '../engine/throttle-registry.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { archive } from '../operations/kinds/archive.ts';
 import { purge } from '../operations/kinds/purge.ts';
@@ -38,7 +37,7 @@ export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Pro
     times: config.lease,
     concurrency: CONCURRENCY,
     operations: OPERATIONS,
-    healthChecks: [blockedSessions, replicaLag],
+    healthChecks: HEALTH_CHECKS,
     loadPlan: loadPlan(store),
   });
   stack.defer(() => worker.stop());

@@ -70,6 +70,7 @@ export type StateCode =
   | 'RESOURCE'
   | 'ARCHIVE_STORE'
   | 'MAINTENANCE_STOP'
+  | 'OVERLOAD'
   | 'DEPENDENTS'
   | 'LIMIT'
   | 'RIGHTS'
@@ -111,7 +112,30 @@ export interface Throttle {
   /** what one batch aims to take, in milliseconds */
   readonly batchMs: number;
   readonly maxReplicaLagMs: number;
+  /** of WAL that a standby has not replayed */
+  readonly maxReplicaLagBytes: number;
   readonly maxBlockedSessions: number;
+  /** finished WAL segments that wait for archive_command */
+  readonly maxUnarchivedSegments: number;
+  /** of WAL that the slot which is furthest behind keeps on the disk */
+  readonly maxRetainedWalBytes: number;
+  /** of the oldest snapshot that another session holds; null: of any age */
+  readonly maxSnapshotAgeMs: number | null;
+  /** of others; null: any number */
+  readonly maxActiveSessions: number | null;
+  /** above this many the run pauses until somebody resumes it; null: never */
+  readonly criticalActiveSessions: number | null;
+  /** rest while VACUUM, ANALYZE or the like is at work on the table */
+  readonly restForMaintenance: boolean;
+  /** the time of day to work in; null: always */
+  readonly window: TimeWindow | null;
+}
+
+/** From one time of day to another ("22:00" to "06:00" goes past midnight), in a time zone of the IANA list. */
+export interface TimeWindow {
+  readonly from: string;
+  readonly to: string;
+  readonly timeZone: string;
 }
 
 export interface ThrottleInput {
@@ -119,7 +143,15 @@ export interface ThrottleInput {
   batchRows?: number | null;
   batchMs?: number | null;
   maxReplicaLagMs?: number | null;
+  maxReplicaLagBytes?: number | null;
   maxBlockedSessions?: number | null;
+  maxUnarchivedSegments?: number | null;
+  maxRetainedWalBytes?: number | null;
+  maxSnapshotAgeMs?: number | null;
+  maxActiveSessions?: number | null;
+  criticalActiveSessions?: number | null;
+  restForMaintenance?: boolean | null;
+  window?: TimeWindow | null;
 }
 
 /** A fifth of the time, in batches of single milliseconds: a foreground at half load does not notice (docs/benchmarks.md). */
@@ -128,5 +160,13 @@ export const DEFAULT_THROTTLE: Throttle = {
   batchRows: 10_000,
   batchMs: 5,
   maxReplicaLagMs: 10_000,
+  maxReplicaLagBytes: 1024 ** 3,
   maxBlockedSessions: 0,
+  maxUnarchivedSegments: 42,
+  maxRetainedWalBytes: 16 * 1024 ** 3,
+  maxSnapshotAgeMs: null,
+  maxActiveSessions: null,
+  criticalActiveSessions: null,
+  restForMaintenance: true,
+  window: null,
 };

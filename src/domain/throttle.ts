@@ -1,5 +1,5 @@
 import { badInput } from '../errors.ts';
-import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput } from './run.ts';
+import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput, type TimeWindow } from './run.ts';
 
 /**
  * Who lets a run work (almost) all the time has no foreground to spare: batches four times as long cost less in fences and
@@ -7,21 +7,62 @@ import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput } from './run.ts';
  */
 const RESTLESS = { dutyCycle: 0.9, batchMs: 20 };
 
+const DAY_MS = 86_400_000;
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
+type NumberOf<T> = { [Key in keyof T]-?: T[Key] extends number | null ? Key : never }[keyof T];
+
+/** The lowest and the highest value that makes sense. */
+const RANGES: Readonly<Record<NumberOf<Throttle>, readonly [number, number]>> = {
+  dutyCycle: [0.01, 1],
+  batchRows: [1, 100_000],
+  batchMs: [1, 5_000],
+  maxReplicaLagMs: [0, DAY_MS],
+  maxReplicaLagBytes: [0, LARGEST],
+  maxBlockedSessions: [0, 10_000],
+  maxUnarchivedSegments: [0, 1_000_000],
+  maxRetainedWalBytes: [0, LARGEST],
+  maxSnapshotAgeMs: [1_000, 30 * DAY_MS],
+  maxActiveSessions: [0, 100_000],
+  criticalActiveSessions: [1, 100_000],
+};
+
 /** Fills in what is not given and checks the ranges. @throws BAD_USER_INPUT */
 export function throttleFrom(input: ThrottleInput | null | undefined, known?: Throttle): Throttle {
-  const base = known ?? defaultsFor(input?.dutyCycle);
-  const pick = (name: keyof Throttle, low: number, high: number): number => {
-    const value = input?.[name] ?? base[name];
-    if (!(value >= low && value <= high)) throw badInput(`throttle.${name} must be from ${low} to ${high}.`);
-    return value;
-  };
-  return {
-    dutyCycle: pick('dutyCycle', 0.01, 1),
-    batchRows: pick('batchRows', 1, 100_000),
-    batchMs: pick('batchMs', 1, 5_000),
-    maxReplicaLagMs: pick('maxReplicaLagMs', 0, 86_400_000),
-    maxBlockedSessions: pick('maxBlockedSessions', 0, 10_000),
-  };
+  const given = Object.fromEntries(Object.entries(input ?? {}).filter(([, value]) => value != null));
+  const throttle: Throttle = { ...(known ?? defaultsFor(input?.dutyCycle)), ...given };
+  for (const [name, [low, high]] of Object.entries(RANGES) as [NumberOf<Throttle>, [number, number]][]) {
+    const value = throttle[name];
+    if (value !== null && !(value >= low && value <= high))
+      throw badInput(`throttle.${name} must be from ${low} to ${high}.`);
+  }
+  return { ...throttle, window: throttle.window && checkedWindow(throttle.window) };
+}
+
+function checkedWindow({ from, to, timeZone }: TimeWindow): TimeWindow {
+  for (const time of [from, to]) {
+    if (!/^([01]\d|2[0-3]):[0-5]\d$/.test(time))
+      throw badInput('throttle.window goes from and to a time of day such as 22:00.');
+  }
+  if (from === to) throw badInput('throttle.window is empty. Leave it out to work at any time.');
+  if (!isTimeZone(timeZone)) throw badInput('throttle.window.timeZone must be one such as Europe/Berlin.');
+  return { from, to, timeZone };
+}
+
+function isTimeZone(timeZone: string): boolean {
+  try {
+    return Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false; // a RangeError is how Intl says no
+  }
+}
+
+/** Each batch is an object of its own, and each object takes a while however small it is: they must not be too many. */
+const OBJECT_MS = 50;
+
+/** For archives in an object store. @throws BAD_USER_INPUT */
+export function throttleForObjects(input: ThrottleInput | null | undefined): Throttle {
+  return throttleFrom(input, { ...defaultsFor(input?.dutyCycle), batchMs: OBJECT_MS });
 }
 
 /** No rest is wanted: batches may be longer, and overlap. */

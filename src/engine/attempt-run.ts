@@ -3,20 +3,14 @@ import type { SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
 import { Stop } from '../domain/stop.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
-import {
-  endOldBackend,
-  ensureLedger,
-  Fenced,
-  laneName,
-  type LedgerPosition,
-  takeFence,
-} from '../target/ledger.ts';
+import { endOldBackend, Fenced, laneName, type LedgerPosition, takeFence } from '../target/ledger.ts';
+import { ensureLedger } from '../target/ledger-tables.ts';
 import { BATCH_SETTINGS, READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
 import { DeclutterError } from '../errors.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { TurnBroken } from './batch.ts';
-import { CANCELLED, type Ending } from './endings.ts';
+import { CANCELLED, type Ending, EndingWanted } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
 import { HealthWatch } from './health-watch.ts';
 import { performBatches } from './perform-batches.ts';
@@ -138,10 +132,10 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   const { position, session, monitor } = parts;
   const progress = new RunProgress(deps, claim, operation.counts, {
     rows: position.totalRows,
+    included: position.totalIncluded,
     batches: position.number,
   });
   const before = await measure(session, parts.relation);
-  const work = await operation.open(await contextOf(deps, turn, parts));
   const run = {
     ...parts,
     runId: claim.runId,
@@ -152,15 +146,17 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
     stopping,
     begunAt: deps.clock.monotonicMs(),
   };
-  const ending = await endingOf(() =>
-    work.mode === 'STATEMENTS'
+  const ending = await endingOf(async () => {
+    const source = await openSource(deps, plan.spec, run);
+    const work = await operation.open(contextOf(turn, parts, source));
+    return work.mode === 'STATEMENTS'
       ? performStatements(work, position, { ...run, store: deps.store })
       : withLanes(deps, turn, (openLane, lanes) =>
           withHealth(deps, { monitor, workers: () => [session, ...lanes] }, turn, (health) =>
             performBatches(work, position, { ...run, health, archive: parts.archive, openLane }),
           ),
-        ),
-  );
+        );
+  });
   progress.setResult(
     await resultOf(session, parts.relation, before, { plan: plan.spec, operation, rows: progress.rowsDone }),
   );
@@ -173,6 +169,7 @@ async function endingOf(work: () => Promise<Ending>): Promise<Ending> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof EndingWanted) return error.ending;
     const stop = stopFor(error);
     if (!(stop instanceof Stop)) throw error;
     return { state: stop.outcome, code: stop.stateCode, reason: stop.message };
@@ -201,10 +198,12 @@ async function withLanes(
 async function withHealth(
   deps: EngineDeps,
   sessions: { monitor: Session; workers: () => readonly Session[] },
-  { lease }: Turn,
+  { lease, plan }: Turn,
   work: (health: HealthWatch) => Promise<Ending>,
 ): Promise<Ending> {
-  const health = new HealthWatch(deps.healthChecks, sessions, deps.clock, () => lease.latest.throttle);
+  const tables = plan.spec.relations.map(({ oid }) => oid);
+  const throttle = () => lease.latest.throttle;
+  const health = new HealthWatch(deps.healthChecks, sessions, deps.clock, throttle, tables);
   await health.start();
   try {
     return await work(health);
@@ -213,9 +212,7 @@ async function withHealth(
   }
 }
 
-async function contextOf(deps: EngineDeps, turn: Turn, parts: Parts): Promise<OperationContext> {
-  const { plan, claim } = turn;
-  const source: SourceArchive | null = await openSource(deps, plan.spec, parts.session);
+function contextOf({ plan, claim }: Turn, parts: Parts, source: SourceArchive | null): OperationContext {
   return {
     runId: claim.runId,
     plan: plan.spec,

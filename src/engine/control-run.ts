@@ -7,14 +7,8 @@ import type { PlanSpec } from '../domain/plan.ts';
 import type { Store } from '../store/open-store.ts';
 import type { Queue } from '../store/queue.ts';
 import { appendEvent } from '../store/run-events.ts';
-import {
-  requeueFailed,
-  requireRun,
-  type RunView,
-  setThrottle,
-  transition,
-  throttleOf,
-} from '../store/runs.ts';
+import { requeueFailed, requireRun, type RunView, transition } from '../store/runs.ts';
+import { setThrottle, throttleOf } from '../store/run-throttle.ts';
 
 export interface ControlDeps {
   readonly store: Store;

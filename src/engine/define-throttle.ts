@@ -7,11 +7,21 @@ export interface HealthContext {
   /** of the sessions that do the batches */
   readonly workerPids: readonly number[];
   readonly throttle: Throttle;
+  /** the tables that the run works on */
+  readonly tables: readonly number[];
+  readonly now: Date;
+}
+
+/** Why a run should rest, in a sentence. */
+export type Objection = string | PauseObjection;
+
+/** Worse than a reason to rest: the run pauses until somebody resumes it. */
+export interface PauseObjection {
+  readonly pause: string;
 }
 
 /** One reason for which a run may have to rest. A check that can't be read counts as an objection. */
 export interface HealthCheck {
   readonly name: string;
-  /** Says in a sentence why the run should rest, or null. */
-  objection(context: HealthContext): Promise<string | null>;
+  objection(context: HealthContext): Promise<Objection | null>;
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Throttle } from '../domain/run.ts';
 import type { Session } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
-import type { HealthCheck } from './define-throttle.ts';
+import type { HealthCheck, HealthContext, Objection } from './define-throttle.ts';
 
 const LOOK_MS = 500;
 
@@ -13,8 +13,9 @@ export class HealthWatch {
   readonly #workers: () => readonly Session[];
   readonly #clock: Clock;
   readonly #throttle: () => Throttle;
+  readonly #tables: readonly number[];
   readonly #stopped = new AbortController();
-  #objection: string | null = null;
+  #objection: Objection | null = null;
   #watching: Promise<void> = Promise.resolve();
 
   constructor(
@@ -22,7 +23,9 @@ export class HealthWatch {
     sessions: { monitor: Session; workers: () => readonly Session[] },
     clock: Clock,
     throttle: () => Throttle,
+    tables: readonly number[],
   ) {
+    this.#tables = tables;
     this.#checks = checks;
     this.#monitor = sessions.monitor;
     this.#workers = sessions.workers;
@@ -41,7 +44,7 @@ export class HealthWatch {
   }
 
   /** @throws TargetError CONNECTION when the session that watches is gone: it would object for ever */
-  get objection(): string | null {
+  get objection(): Objection | null {
     if (this.#monitor.isLost)
       throw new TargetError('CONNECTION', null, 'The session that watches the database is gone.', null);
     return this.#objection;
@@ -54,25 +57,30 @@ export class HealthWatch {
     }
   }
 
-  async #ask(): Promise<string | null> {
-    for (const check of this.#checks) {
-      const objection = await this.#askOne(check);
-      if (objection !== null) return objection;
+  /** In one transaction: a look must cost less than the batches it watches over. */
+  async #ask(): Promise<Objection | null> {
+    let asked = '';
+    try {
+      return await this.#monitor.transaction(async () => {
+        for (const check of this.#checks) {
+          asked = check.name;
+          const objection = await check.objection(this.#context());
+          if (objection !== null) return objection;
+        }
+        return null;
+      });
+    } catch (error) {
+      return `The check ${asked} can't be read (${(error as Error).message}); resting until it can.`;
     }
-    return null;
   }
 
-  async #askOne(check: HealthCheck): Promise<string | null> {
-    try {
-      return await this.#monitor.transaction(() =>
-        check.objection({
-          monitor: this.#monitor,
-          workerPids: this.#workers().map(({ backend }) => backend.pid),
-          throttle: this.#throttle(),
-        }),
-      );
-    } catch (error) {
-      return `The check ${check.name} can't be read (${(error as Error).message}); resting until it can.`;
-    }
+  #context(): HealthContext {
+    return {
+      monitor: this.#monitor,
+      workerPids: this.#workers().map(({ backend }) => backend.pid),
+      throttle: this.#throttle(),
+      tables: this.#tables,
+      now: this.#clock.now(),
+    };
   }
 }

@@ -1,3 +1,4 @@
+import { StoreBusy } from '../archive/store-busy.ts';
 import type { Clock } from '../clock.ts';
 import { ROW_TOLERANCE, ROW_TOLERANCE_FLOOR, type PlanSpec } from '../domain/plan.ts';
 import { BatchTooLarge, type BatchWork } from '../operations/define-operation.ts';
@@ -48,12 +49,15 @@ export async function performBatches(
   const lanes = await openLanes(work, run);
   const committed = async (done: BatchResult): Promise<void> => {
     if (done.frame && run.archive) await run.archive.confirm(done.frame, done.rows);
-    tuner.record({ ms: done.workMs, units: done.units, rows: done.rows }, run.lease.latest.throttle);
+    tuner.record(
+      { ms: done.workMs, units: done.units, rows: done.rows + done.included },
+      run.lease.latest.throttle,
+    );
     retries.succeeded();
     await run.progress.add(done);
     await run.clock.sleep(restAfter(done.ms, run.lease.latest.throttle), run.stopping);
   };
-  const allow = (totalRows: number) => assertWithinPlan(run, totalRows);
+  const allow = (totalRows: number, totalIncluded: number) => assertWithinPlan(run, totalRows, totalIncluded);
   const pipeline = new Pipeline({ work, context: run, lanes, allow, committed }, position);
   for (;;) {
     try {
@@ -106,12 +110,17 @@ async function takeSmaller(error: unknown, tuner: BatchTuner, retries: RetryBudg
       'A single row is larger than a batch may be. Exclude it by the filter, or remove it by hand.',
     );
   }
+  if (error instanceof StoreBusy) tuner.shrink();
   await retries.waitFor(error);
   if (retries.wasCancelled) tuner.shrink();
 }
 
 /** A run does what its plan says, or stops: more rows than it counted (beyond the tolerance) is another plan. */
-function assertWithinPlan({ plan, clock, begunAt }: Performance, totalRows: number): void {
+function assertWithinPlan(
+  { plan, clock, begunAt }: Performance,
+  totalRows: number,
+  totalIncluded: number,
+): void {
   const counted = plan.rowsAreExact
     ? plan.rows + Math.max(plan.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR)
     : Infinity;
@@ -122,15 +131,26 @@ function assertWithinPlan({ plan, clock, begunAt }: Performance, totalRows: numb
       `There are more rows than the ${Math.floor(allowed)} that the plan allows. Cancel the run and plan again.`,
     );
   }
+  assertIncludedWithinPlan(plan, totalIncluded);
   const { maxDurationMs } = plan.limits;
   if (maxDurationMs !== null && clock.monotonicMs() - begunAt > maxDurationMs) {
     throw new Stop('LIMIT', 'The run has used up its maxDuration. Resume it to give it as much again.');
   }
 }
 
+function assertIncludedWithinPlan({ included }: PlanSpec, total: number): void {
+  const allowed = (included ?? 0) + Math.max((included ?? 0) * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR);
+  if (included == null || total <= allowed) return;
+  throw new Stop(
+    'LIMIT',
+    `More rows reference the chosen ones than the ${Math.floor(allowed)} that the plan allows. Cancel the run and plan again.`,
+  );
+}
+
 async function restWhileUnwell(run: BatchPerformance): Promise<boolean> {
   const { objection } = run.health;
   if (objection === null) return false;
+  if (typeof objection !== 'string') throw new Stop('OVERLOAD', objection.pause);
   await run.progress.resting(objection);
   await run.clock.sleep(250, run.stopping);
   return true;

@@ -1,7 +1,6 @@
 import { GraphQLDuration, GraphQLSafeInt } from 'graphql-scalars';
-import { Field, Float, ID, InputType, Int } from 'type-graphql';
+import { Field, Float, ID, InputType } from 'type-graphql';
 import type { RowFilterInput as RowFilter } from '../domain/filter.ts';
-import type { ThrottleInput as Throttle } from '../domain/run.ts';
 import {
   ArchiveFormat,
   ArchiveKind,
@@ -12,6 +11,7 @@ import {
   RestoreInto,
 } from '../domain/words.ts';
 import type * as inputs from './inputs.ts';
+import { ThrottleInput } from './throttle-input.ts';
 
 @InputType({ description: 'Exactly one of: all, any, not, or column with op. Never SQL.' })
 export class RowFilterInput implements RowFilter {
@@ -59,34 +59,6 @@ export class LimitsInput implements inputs.LimitsInput {
 
   @Field(() => GraphQLDuration, { nullable: true, description: 'At most so long, such as PT2H.' })
   maxDuration?: string | null;
-}
-
-@InputType({ description: 'How a run makes room for everybody else.' })
-export class ThrottleInput implements Throttle {
-  @Field(() => Float, {
-    nullable: true,
-    description:
-      'Share of the time spent working, 0..1: 0.25 rests three times as long as it works. 0.2 when not given.',
-  })
-  dutyCycle?: number | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: 'Upper bound of rows in a batch; the engine tunes below it.',
-  })
-  batchRows?: number | null;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: 'What one batch aims to take; single milliseconds by default.',
-  })
-  batchMs?: number | null;
-
-  @Field(() => Int, { nullable: true, description: 'Rest while a replica is further behind than this.' })
-  maxReplicaLagMs?: number | null;
-
-  @Field(() => Int, { nullable: true, description: 'Rest while more sessions than this wait for a lock.' })
-  maxBlockedSessions?: number | null;
 }
 
 @InputType()

@@ -2,7 +2,7 @@ import { Arg, Ctx, ID, Int, Mutation, Resolver, Root, Subscription } from 'type-
 import { badInput, notFound } from '../errors.ts';
 import type { ApiContext } from './context.ts';
 import { idOf } from './ids.ts';
-import { ThrottleInput } from './plan-inputs.ts';
+import { ThrottleInput } from './throttle-input.ts';
 import { Run } from './run.ts';
 import { RunEvent } from './run-parts.ts';
 import { untilReturned } from './until-returned.ts';

@@ -1,6 +1,7 @@
 import type { RunResult, Throttle } from '../domain/run.ts';
 import type { RunState } from '../domain/words.ts';
 import type { Store } from './open-store.ts';
+import { completeThrottle } from './run-throttle.ts';
 
 /**
  * The lease of a run: our own row, by the control store's clock. The queue only nudges; this decides who may work.
@@ -98,7 +99,8 @@ export async function renewLease(
       (SELECT count(*)::int FROM hold WHERE hold."databaseId" = run."databaseId" AND hold.schema = ${subject.schema}
           AND hold."table" = ${subject.table} AND hold."releasedAt" IS NULL
           AND hold.id::text <> ALL (${[...subject.holds]}::text[])) AS "newHolds"`;
-  return rows[0] ?? null;
+  const [heartbeat] = rows;
+  return heartbeat ? { ...heartbeat, throttle: completeThrottle(heartbeat.throttle) } : null;
 }
 
 export interface Progress {

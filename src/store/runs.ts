@@ -6,6 +6,7 @@ import { DeclutterError, notFound } from '../errors.ts';
 import { Prisma, type Run } from './client/client.ts';
 import type { Store } from './open-store.ts';
 import { type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
+import { storedThrottle } from './run-throttle.ts';
 
 export interface RunView {
   readonly id: string;
@@ -109,7 +110,7 @@ export async function createRun(store: Store, run: NewRun): Promise<string> {
           databaseId: run.databaseId,
           state: 'QUEUED',
           startedBy: run.startedBy,
-          throttle: { ...spec.throttle },
+          throttle: storedThrottle(spec.throttle),
           batchRows: spec.throttle.batchRows,
           rowsTotal: spec.rows,
           eventCount: 1,
@@ -237,15 +238,6 @@ export async function requeueFailed(
       },
     );
   }
-}
-
-export async function setThrottle(store: Store, id: string, throttle: Throttle): Promise<void> {
-  await store.prisma.run.update({ where: { id }, data: { throttle: { ...throttle } } });
-}
-
-export async function throttleOf(store: Store, id: string): Promise<Throttle> {
-  const run = await store.prisma.run.findUniqueOrThrow({ where: { id }, select: { throttle: true } });
-  return run.throttle as unknown as Throttle;
 }
 
 function viewOf(run: Run): RunView {

@@ -17,6 +17,14 @@ describe('throttleFrom', () => {
     expect(throttleFrom({ dutyCycle: 0.5 }, known)).toEqual({ ...known, dutyCycle: 0.5 });
   });
 
+  it.each([
+    { from: '24:00', to: '06:00', timeZone: 'UTC' },
+    { from: '22:00', to: '22:00', timeZone: 'UTC' },
+    { from: '22:00', to: '06:00', timeZone: 'Mars/Base' },
+  ])('refuses the window %j', (window) => {
+    expect(() => throttleFrom({ window })).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+  });
+
   it.each([{ dutyCycle: 0 }, { dutyCycle: 1.1 }, { batchRows: 0 }, { batchMs: NaN }])(
     'refuses %j',
     (input) => {

@@ -1,10 +1,9 @@
-import type { FileStore } from '../../src/archive/file-store.ts';
+import type { ArchiveStore } from '../../src/archive/archive-store.ts';
+import { makeFileStore } from '../../src/archive/file-store.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { PlanSpec } from '../../src/domain/plan.ts';
-import type { HealthCheck } from '../../src/engine/define-throttle.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
-import { blockedSessions } from '../../src/engine/throttles/blocked-sessions.ts';
-import { replicaLag } from '../../src/engine/throttles/replica-lag.ts';
+import { HEALTH_CHECKS } from '../../src/engine/throttle-registry.ts';
 import { makeLog } from '../../src/log.ts';
 import type { Operation } from '../../src/operations/define-operation.ts';
 import { archive } from '../../src/operations/kinds/archive.ts';
@@ -21,7 +20,6 @@ const OPERATIONS = new Map<string, Operation>(
     operation as unknown as Operation,
   ]),
 );
-const HEALTH_CHECKS: readonly HealthCheck[] = [replicaLag, blockedSessions];
 
 export function engineDeps(
   store: Store,
@@ -29,7 +27,7 @@ export function engineDeps(
   archiveDir: string,
   times: EngineDeps['times'],
 ): EngineDeps {
-  const files: FileStore = { name: 'local', root: archiveDir };
+  const files = makeFileStore('local', archiveDir);
   return {
     store,
     clock: systemClock,
@@ -38,7 +36,7 @@ export function engineDeps(
     connect: (_id, settings) => Session.open(address, settings),
     operations: OPERATIONS,
     healthChecks: HEALTH_CHECKS,
-    fileStores: new Map([['local', files]]),
+    archiveStores: new Map<string, ArchiveStore>([['local', files]]),
     loadPlan: async (id) => {
       const plan = await store.prisma.plan.findUniqueOrThrow({ where: { id } });
       return { spec: plan.spec as unknown as PlanSpec, hash: plan.hash };

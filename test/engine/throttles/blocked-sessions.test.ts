@@ -31,6 +31,8 @@ describe('blocked sessions', () => {
       monitor,
       workerPids: [worker.backend.pid],
       throttle: { ...DEFAULT_THROTTLE, maxBlockedSessions },
+      tables: [],
+      now: new Date(),
     });
 
   async function untilSomebodyWaits(): Promise<void> {

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { DEFAULT_THROTTLE } from '../../../src/domain/run.ts';
+import type { Objection } from '../../../src/engine/define-throttle.ts';
 import { replicaLag } from '../../../src/engine/throttles/replica-lag.ts';
 import { READ_SETTINGS, Session } from '../../../src/target/session.ts';
 import { FakeStandby } from '../../support/fake-standby.ts';
@@ -29,8 +30,14 @@ describe('replica lag', () => {
     await database.drop();
   });
 
-  const objection = (monitor: Session, maxReplicaLagMs: number) =>
-    replicaLag.objection({ monitor, workerPids: [0], throttle: { ...DEFAULT_THROTTLE, maxReplicaLagMs } });
+  const objection = (monitor: Session, maxReplicaLagMs: number, maxReplicaLagBytes = 1e9) =>
+    replicaLag.objection({
+      monitor,
+      workerPids: [0],
+      throttle: { ...DEFAULT_THROTTLE, maxReplicaLagMs, maxReplicaLagBytes },
+      tables: [],
+      now: new Date(),
+    });
 
   it('does not object where there is no standby', async () => {
     expect(await objection(await database.session(), 0)).toBeNull();
@@ -44,10 +51,26 @@ describe('replica lag', () => {
     await received;
     await new Promise((resolve) => setTimeout(resolve, 50)); // this is the lag
     standby.apply();
-    let found: string | null = null;
+    let found: Objection | null = null;
     while (found === null) found = await objection(monitor, 10);
     expect(found).toMatch(/^A standby lags \d+ ms behind; at most 10 ms are allowed\.$/);
     expect(await objection(monitor, 60_000)).toBeNull();
+  });
+
+  it('objects while a standby lacks more WAL than allowed', async () => {
+    const monitor = await database.session();
+    standby = await FakeStandby.start(database.url);
+    const received = standby.received();
+    await database.run(`INSERT INTO note SELECT repeat('x', 1000) FROM generate_series(1, 100)`);
+    await received;
+    standby.apply();
+    const told = 'SELECT FROM pg_stat_replication WHERE replay_lsn IS NOT NULL';
+    while ((await database.run(told)).length === 0);
+    await database.run(`INSERT INTO note SELECT repeat('x', 1000) FROM generate_series(1, 100)`);
+    let found: Objection | null = null; // the server writes its WAL a little later
+    while (found === null) found = await objection(monitor, 86_400_000, 50_000);
+    expect(found).toMatch(/^A standby lags \d+ bytes of WAL behind; at most 50000 are allowed\.$/);
+    expect(await objection(monitor, 86_400_000)).toBeNull();
   });
 
   it('objects to a standby whose lag the role may not see', async () => {
