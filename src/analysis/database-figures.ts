@@ -3,26 +3,24 @@ import type { Session } from '../target/session.ts';
 import { sql } from '../target/sql.ts';
 import { readCatalog, type Scope } from './catalog-query.ts';
 import type { DatabaseFigures, MeasuredIndex, MeasuredTable } from './define-analysis.ts';
-import { PAGE_BYTES } from './estimate-heap.ts';
-import { type ChunkPacking, samplePacking, SMALLEST_SAMPLED_BYTES } from './estimate-toast.ts';
 import { estimateIndexBloat, measureIndexBloat } from './index-bloat.ts';
 import { makeMeter, type Budget, type Meter } from './measure-exact.ts';
+import { measureTableBloat } from './measure-table.ts';
 import { readColumns } from './read-columns.ts';
 import { readHorizon } from './read-horizon.ts';
 import { type IndexRow, readIndexes } from './read-indexes.ts';
 import { readTables } from './read-tables.ts';
 import { readVacuum } from './read-vacuum.ts';
 import { rolledUp } from './roll-up.ts';
-import { estimateTableBloat, measureTableBloat, type Surroundings, type TableFacts } from './table-bloat.ts';
-
-/** How long sampling of wide values may take in a whole database, and of how many tables. */
-const SAMPLING_MS = 5_000;
-const SAMPLED_TABLES = 100;
+import { sampleTables, SAMPLING_BUDGET, type SamplingBudget } from './sample-rows.ts';
+import { estimateTableBloat, type Surroundings, type TableFacts, wantsSample } from './table-bloat.ts';
 
 export interface ReadOptions {
   readonly scope: Scope | null;
   /** null: statistics only */
   readonly exact: ExactReading | null;
+  /** SAMPLING_BUDGET unless told */
+  readonly sampling?: SamplingBudget;
   readonly clock: Clock;
 }
 
@@ -61,36 +59,22 @@ async function readFacts(
   const holders = await readHorizon(session);
   const now = options.clock.now();
   const tables = rows.map((row) => ({ ...row, columns: columns.get(row.oid) ?? [] }));
-  const packings = await samplePackings(session, tables, options.clock);
+  const context = { holders, vacuum, now };
+  const samples = await sampleTables(
+    session,
+    tables.filter((table) => wantsSample(table, context)),
+    options.clock,
+    options.sampling ?? SAMPLING_BUDGET,
+  );
   const facts = tables.map((table) => ({
     table: { ...table, partitionedIndexes: indexes.get(table.oid)?.filter(isPartitioned) ?? [] },
     indexes: indexes.get(table.oid)?.filter((index) => !isPartitioned(index)) ?? [],
-    around: { packing: packings.get(table.oid) ?? null, holders, vacuum, now },
+    around: { ...context, sample: samples.get(table.oid) ?? null },
   }));
   return { facts, vacuum, holders };
 }
 
 const isPartitioned = (index: IndexRow) => index.isPartitioned;
-
-/** The largest TOAST tables first, until the time is up; the rest is UNKNOWN. */
-async function samplePackings(
-  session: Session,
-  tables: readonly TableFacts[],
-  clock: Clock,
-): Promise<Map<number, ChunkPacking>> {
-  const deadline = clock.monotonicMs() + SAMPLING_MS;
-  const packings = new Map<number, ChunkPacking>();
-  const pages = (table: TableFacts) => table.toast?.pages.count ?? 0;
-  const large = tables
-    .filter((table) => pages(table) * PAGE_BYTES >= SMALLEST_SAMPLED_BYTES)
-    .sort((a, b) => pages(b) - pages(a));
-  for (const table of large.slice(0, SAMPLED_TABLES)) {
-    if (clock.monotonicMs() > deadline) break;
-    const packing = await samplePacking(session, table, table.columns);
-    if (packing) packings.set(table.oid, packing);
-  }
-  return packings;
-}
 
 const estimated = ({ table, indexes, around }: Facts): MeasuredTable =>
   assembled(

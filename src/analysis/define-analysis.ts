@@ -98,6 +98,8 @@ export interface ColumnFigures {
   readonly dropped: boolean;
   /** a virtual generated column: takes no room */
   readonly isVirtual: boolean;
+  /** with a default that rows from before do not hold */
+  readonly addedLater: boolean;
   readonly statistics: ColumnStatistics | null;
 }
 
@@ -132,6 +134,8 @@ export interface MeasuredTable {
   readonly pages: HeapPages;
   readonly toast: ToastFigures | null;
   readonly fillfactor: number;
+  /** toast_tuple_target: how long a row may be once values are moved out of it */
+  readonly toastTarget: number;
   readonly autovacuum: boolean;
   readonly lastVacuumAt: string | null;
   readonly lastAnalyzeAt: string | null;

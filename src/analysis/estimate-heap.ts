@@ -1,15 +1,16 @@
 import type { ColumnFigures, MeasuredTable } from './define-analysis.ts';
-import { alignUp, dataSize } from './tuple-size.ts';
+import type { Packing } from './pack-rows.ts';
+import { alignUp, dataSize, LINE_POINTER, PAGE_BYTES, PAGE_ROOM, TUPLE_HEADER } from './tuple-size.ts';
 
-export const PAGE_BYTES = 8192;
-const PAGE_HEADER = 24;
-const LINE_POINTER = 4;
-/** A row that would be longer has its values compressed or moved to the TOAST table first. */
-const LONGEST_ROW = 2032;
-const TUPLE_HEADER = 23;
-/** Statistics of a table of which a larger share has changed since ANALYZE say little about its rows now. */
-const STALE_SHARE = 0.2;
+/** Past this autovacuum would analyse a table, with its default settings: statistics may be off by as much. */
+const STALE_SHARE = 0.1;
 const STALE_ROWS = 50;
+/** A table that has grown by so much more than its rows has other rows than ANALYZE saw. */
+const GROWN_SHARE = 0.15;
+const GROWN_PAGES = 32;
+/** A row as wide as this leaves much of a page free, or little. */
+export const WIDE_ROW = 500;
+const WIDEST_DOUBT = 0.12;
 
 /** What a relation needs when freshly rewritten, or why that cannot be told. */
 export type Estimate = Known | Unknown;
@@ -17,7 +18,7 @@ export type Estimate = Known | Unknown;
 export interface Known {
   readonly known: true;
   readonly neededBytes: number;
-  /** of one row with its header, padding and line pointer */
+  /** of its pages, that one row takes: with header, padding and what is kept free by the fillfactor */
   readonly rowBytes: number;
 }
 
@@ -40,6 +41,7 @@ export type HeapSubject = Pick<
   MeasuredTable,
   | 'columns'
   | 'liveRows'
+  | 'deadRows'
   | 'pages'
   | 'fillfactor'
   | 'locked'
@@ -49,18 +51,38 @@ export type HeapSubject = Pick<
   | 'countersLost'
 >;
 
-/** The size that VACUUM FULL would leave, from the statistics of the columns. */
-export function estimateHeap(table: HeapSubject): Estimate {
+/** The size that VACUUM FULL would leave, from a sample of the rows, or else from the statistics of the columns. */
+export function estimateHeap(table: HeapSubject, sample: Packing | null = null): Estimate {
   if (table.locked) return LOCKED;
   if (table.pages.count === 0) return { known: true, neededBytes: 0, rowBytes: 0 };
+  if (table.countersLost) return COUNTERS_LOST;
+  if (sample) return filled(table.liveRows, sample.pagesPerRow * PAGE_BYTES);
   const doubt = doubtAbout(table);
   if (doubt) return doubt;
   const row = rowSize(table.columns);
   if (row === null)
     return unknown('WIDTH_UNKNOWN', 'A column has no statistics that tell its width.', ANALYZE);
-  const neededBytes = heapBytes(table.liveRows, row, table.fillfactor);
-  return { known: true, neededBytes, rowBytes: row.bytes + LINE_POINTER };
+  const rowBytes = roomOfRow(row, table.fillfactor);
+  return rowBytes === null ? ROWS_VARY : filled(table.liveRows, rowBytes);
 }
+
+export const ROWS_VARY = unknown(
+  'WIDTHS_VARY',
+  'Rows are so wide that it depends on their neighbours how many fit into a page, and they could not be sampled.',
+  'GRANT SELECT on the table to the role: a sample of the rows tells.',
+);
+
+const filled = (rows: number, rowBytes: number): Known => ({
+  known: true,
+  neededBytes: Math.ceil((rows * rowBytes) / PAGE_BYTES) * PAGE_BYTES,
+  rowBytes,
+});
+
+const COUNTERS_LOST = unknown(
+  'COUNTERS_LOST',
+  'The counters of live and dead rows were lost in a crash or a reset, and nothing has counted them since.',
+  'VACUUM ANALYZE the table (planReorganization with method VACUUM), or measure it with exact.',
+);
 
 export const LOCKED = unknown(
   'LOCKED',
@@ -72,15 +94,20 @@ const ANALYZE = 'Run ANALYZE on it (planReorganization with method ANALYZE), or 
 
 /** Why the statistics must not be trusted; null when they may. */
 function doubtAbout(table: HeapSubject): Unknown | null {
-  if (table.countersLost && Math.abs(table.pages.count - table.pages.counted) > 0.1 * table.pages.count) {
-    return unknown(
-      'COUNTERS_LOST',
-      'The counters of rows were lost in a crash or a reset, and the size has changed since.',
-      ANALYZE,
-    );
-  }
   if (!hasStatistics(table)) return withoutStatistics(table);
-  return staleness(table);
+  return staleness(table) ?? growth(table);
+}
+
+/** Few rows that were made much wider change a table's size, and not its count of changes. */
+function growth({ pages, liveRows, deadRows, changesSinceAnalyze }: HeapSubject): Unknown | null {
+  if (changesSinceAnalyze === 0 || pages.rows <= 0) return null;
+  const expected = pages.counted * Math.max(1, (liveRows + deadRows) / pages.rows);
+  if (pages.count - expected < Math.max(GROWN_SHARE * expected, GROWN_PAGES)) return null;
+  return unknown(
+    'STATISTICS_STALE',
+    'The table has grown by more than its rows: they are wider than at the last ANALYZE.',
+    ANALYZE,
+  );
 }
 
 /** The width of rows and the count of them are both as old as the last ANALYZE, but for what the counters have seen. */
@@ -150,11 +177,24 @@ export function rowSize(columns: readonly ColumnFigures[]): RowSize | null {
 }
 
 /** Whole pages for so many rows, each page filled as the fillfactor allows. */
-export function heapBytes(rows: number, row: RowSize, fillfactor: number): number {
-  const kept = (PAGE_BYTES * (100 - fillfactor)) / 100;
-  const room = PAGE_BYTES - PAGE_HEADER - kept;
-  const each = Math.min(row.bytes, LONGEST_ROW) + LINE_POINTER;
-  // Rows of one size leave the same rest on each page; others leave about half a row.
-  const perPage = row.isConstant ? Math.floor(room / each) : (room - row.bytes / 2) / each;
-  return Math.ceil(rows / Math.max(perPage, 1)) * PAGE_BYTES;
+export const heapBytes = (rows: number, row: RowSize, fillfactor: number) =>
+  Math.ceil(rows / rowsPerPage(row, fillfactor)) * PAGE_BYTES;
+
+/**
+ * Bytes of its pages that one row takes. Few wide rows fill a page: when they are much alike they leave a rest of one
+ * size, else about half a row, and which of both is true the mean width does not tell. Null when that matters much.
+ */
+export function roomOfRow(row: RowSize, fillfactor: number): number | null {
+  const varied = PAGE_BYTES / rowsPerPage(row, fillfactor);
+  if (row.isConstant) return varied;
+  const alike = PAGE_BYTES / rowsPerPage({ ...row, isConstant: true }, fillfactor);
+  if (Math.abs(varied - alike) > WIDEST_DOUBT * varied) return null;
+  return row.bytes < WIDE_ROW ? varied : (varied + alike) / 2;
+}
+
+/** Rows of one size leave the same rest on each page; others leave about half a row. */
+function rowsPerPage(row: RowSize, fillfactor: number): number {
+  const room = PAGE_ROOM - (PAGE_BYTES * (100 - fillfactor)) / 100;
+  const each = row.bytes + LINE_POINTER;
+  return Math.max(row.isConstant ? Math.floor(room / each) : (room - row.bytes / 2) / each, 1);
 }

@@ -1,9 +1,8 @@
 import type { ColumnFigures, MeasuredTable } from './define-analysis.ts';
-import { type Estimate, LOCKED, PAGE_BYTES, staleness, type Unknown, unknown } from './estimate-heap.ts';
+import { type Estimate, LOCKED, staleness, type Unknown, unknown } from './estimate-heap.ts';
 import type { IndexRow } from './read-indexes.ts';
-import { alignUp, dataSize } from './tuple-size.ts';
+import { alignUp, dataSize, LINE_POINTER, PAGE_BYTES } from './tuple-size.ts';
 
-const LINE_POINTER = 4;
 const TUPLE_HEADER = 8;
 /** with the null bitmap, which has one size for all */
 const TUPLE_HEADER_WITH_NULLS = 16;

@@ -35,11 +35,22 @@ export const unknownBloat = (why: Unknown, more: readonly Cause[] = []): Bloat =
   advice: why.advice,
 });
 
+/** The verdict is certain, how much it is about is not: the rows that died may be others than those that live. */
+export const withoutFigures = ({ room: _room, ...bloat }: Bloat): Bloat => ({
+  ...bloat,
+  wastedBytes: null,
+  ratio: null,
+  method: 'NONE',
+  advice:
+    'VACUUM (planReorganization with method VACUUM) makes the room of dead rows usable again; then look again.',
+});
+
 /** Dead rows are VACUUM's work and their room is used again; only what stays free after it is a reason to rewrite. */
 export function judgeTable(waste: Waste, table: VacuumSubject, around: VacuumContext): Bloat {
-  const figures = figuresOf(waste);
-  const { wastedBytes, ratio } = figures;
+  const { wastedBytes, ratio, ...known } = figuresOf(waste);
   const deadBytes = Math.min(waste.deadBytes, wastedBytes);
+  const room = { free: Math.round(wastedBytes - deadBytes), dead: Math.round(deadBytes) };
+  const figures = { ...known, wastedBytes, ratio, room };
   const causes = [
     ...waste.causes,
     ...deadCauses(deadBytes, table, around),
@@ -48,7 +59,7 @@ export function judgeTable(waste: Waste, table: VacuumSubject, around: VacuumCon
   if (wastedBytes < SMALLEST_WASTE || ratio < VACUUM_SHARE)
     return { ...figures, verdict: 'HEALTHY', causes, advice: HEALTHY_ADVICE };
   if (deadBytes >= wastedBytes / 2)
-    return { ...figures, verdict: 'NEEDS_VACUUM', causes, advice: vacuumAdvice(causes) };
+    return { ...figures, verdict: 'NEEDS_VACUUM', causes, advice: vacuumAdvice(causes, deadBytes) };
   if (ratio < TABLE_SHARE) return { ...figures, verdict: 'HEALTHY', causes, advice: HEALTHY_ADVICE };
   return { ...figures, verdict: 'NEEDS_REWRITE', causes, advice: rewriteAdvice(wastedBytes, ratio) };
 }
@@ -133,10 +144,13 @@ const freeCauses = (bytes: number): Cause[] =>
 
 const HEALTHY_ADVICE = 'Nothing to do: free space within the table is used by new rows.';
 
-const vacuumAdvice = (causes: readonly Cause[]) =>
-  causes.some((cause) => HOLDING.has(cause.code))
-    ? 'End what holds VACUUM back (see causes), then VACUUM (planReorganization with method VACUUM). A rewrite would not help.'
-    : 'VACUUM (planReorganization with method VACUUM) makes the room usable again. A rewrite is not the answer yet.';
+function vacuumAdvice(causes: readonly Cause[], deadBytes: number): string {
+  const held = causes.some((cause) => HOLDING.has(cause.code));
+  const gain = `About ${bytesInWords(deadBytes)} become usable for new rows; the disk gets back only empty pages at the table's end.`;
+  return held
+    ? `End what holds VACUUM back (see causes), then VACUUM (planReorganization with method VACUUM). ${gain} A rewrite would not help.`
+    : `VACUUM (planReorganization with method VACUUM). ${gain} A rewrite is not the answer yet.`;
+}
 
 const HOLDING = new Set(['OLD_SNAPSHOT', 'PREPARED_TRANSACTION', 'REPLICATION_SLOT', 'STANDBY_FEEDBACK']);
 

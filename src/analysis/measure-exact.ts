@@ -21,6 +21,8 @@ export interface HeapMeasure {
   readonly rowBytes: number;
   readonly deadRows: number;
   readonly deadBytes: number;
+  /** in the pages, for whatever reason */
+  readonly freeBytes: number;
 }
 
 export interface IndexMeasure {
@@ -38,6 +40,8 @@ export interface NotMeasured {
 
 /** Reads relations with pgstattuple as long as the budget lasts. */
 export interface Meter {
+  /** why so many bytes cannot be read; null when they can */
+  refuses(bytes: number): NotMeasured | null;
   heap(oid: number, bytes: number): Promise<HeapMeasure | NotMeasured>;
   index(oid: number, bytes: number): Promise<IndexMeasure | NotMeasured>;
 }
@@ -46,18 +50,22 @@ export async function makeMeter(session: Session, clock: Clock, budget: Budget):
   const schema = await findExtension(session);
   const deadline = clock.monotonicMs() + budget.ms;
   let bytesLeft = budget.bytes;
+  const msLeft = () => Math.floor(deadline - clock.monotonicMs());
+  const refuses = (bytes: number) =>
+    typeof schema !== 'string' ? schema : bytes > bytesLeft || msLeft() <= 0 ? SPENT : null;
   const measure = async <Row extends object, Result>(
     bytes: number,
     query: (schema: string) => Sql,
     result: (row: Row) => Result,
   ) => {
     if (typeof schema !== 'string') return schema;
-    const msLeft = Math.floor(deadline - clock.monotonicMs());
-    if (bytes > bytesLeft || msLeft <= 0) return SPENT;
+    const refusal = refuses(bytes);
+    if (refusal) return refusal;
     bytesLeft -= bytes;
-    return readWithin<Row, Result>(session, query(schema), result, msLeft);
+    return readWithin<Row, Result>(session, query(schema), result, msLeft());
   };
   return {
+    refuses,
     heap: (oid, bytes) => measure(bytes, (own) => heapQuery(own, oid), heapMeasure),
     index: (oid, bytes) => measure(bytes, (own) => indexQuery(own, oid), indexMeasure),
   };
@@ -134,7 +142,8 @@ function refusalInWords(error: unknown): NotMeasured | null {
 }
 
 const heapQuery = (schema: string, oid: number) => sql`
-  SELECT t.tuple_count::float8 AS rows, t.tuple_len::float8 AS bytes, t.dead_tuple_count::float8 AS dead, t.dead_tuple_len::float8 AS dead_bytes
+  SELECT t.tuple_count::float8 AS rows, t.tuple_len::float8 AS bytes, t.dead_tuple_count::float8 AS dead, t.dead_tuple_len::float8 AS dead_bytes,
+         t.free_space::float8 AS free
     FROM ${ident(schema, 'pgstattuple')}(${integer(oid)}::oid::regclass) t`;
 
 const heapMeasure = (row: {
@@ -142,11 +151,13 @@ const heapMeasure = (row: {
   bytes: number;
   dead: number;
   dead_bytes: number;
+  free: number;
 }): HeapMeasure => ({
   rows: row.rows,
   rowBytes: row.rows === 0 ? 0 : row.bytes / row.rows,
   deadRows: row.dead,
   deadBytes: row.dead_bytes,
+  freeBytes: row.free,
 });
 
 const indexQuery = (schema: string, oid: number) => sql`

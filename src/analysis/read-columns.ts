@@ -33,7 +33,8 @@ export const columnAsJson = (stats: Sql, withCommon: Sql) => sql`pg_catalog.json
   a.attnum, a.attname, a.atttypid::int8, a.attlen, a.attalign, a.attstorage, a.atttypmod, a.attnotnull, a.attisdropped,
   a.attgenerated = 'v', ${stats}.null_frac, ${stats}.avg_width, ${stats}.n_distinct,
   CASE WHEN ${withCommon} THEN coalesce(pg_catalog.cardinality(${stats}.most_common_freqs), 0) END,
-  CASE WHEN ${withCommon} THEN (SELECT coalesce(pg_catalog.sum(f), 0) FROM pg_catalog.unnest(${stats}.most_common_freqs) f) END)`;
+  CASE WHEN ${withCommon} THEN (SELECT coalesce(pg_catalog.sum(f), 0) FROM pg_catalog.unnest(${stats}.most_common_freqs) f) END,
+  a.atthasmissing)`;
 
 export type RawColumn = [
   number: number,
@@ -51,6 +52,7 @@ export type RawColumn = [
   distinct: number | null,
   commonCount: number | null,
   commonShare: number | null,
+  addedLater?: boolean,
 ];
 
 const ALIGNMENTS: Readonly<Record<string, 1 | 2 | 4 | 8>> = { c: 1, s: 2, i: 4, d: 8 };
@@ -69,6 +71,7 @@ export function columnFigures(raw: RawColumn): ColumnFigures {
     notNull,
     dropped,
     isVirtual,
+    addedLater: raw[15] ?? false,
     statistics: columnStatistics(raw),
   };
 }

@@ -45,6 +45,8 @@ const tablesQuery = (locked: Sql, scope: Scope | null) => sql`
          pg_catalog.pg_stat_get_live_tuples(f.reltoastrelid)::float8 AS toast_live,
          pg_catalog.pg_stat_get_dead_tuples(f.reltoastrelid)::float8 AS toast_dead,
          pg_catalog.pg_stat_get_tuples_inserted(f.reltoastrelid)::float8 AS toast_inserted,
+         greatest(pg_catalog.pg_stat_get_last_vacuum_time(f.reltoastrelid),
+                  pg_catalog.pg_stat_get_last_autovacuum_time(f.reltoastrelid)) AS toast_vacuumed,
          pg_catalog.pg_stat_get_mod_since_analyze(f.oid)::float8 AS changes,
          greatest(pg_catalog.pg_stat_get_last_vacuum_time(f.oid), pg_catalog.pg_stat_get_last_autovacuum_time(f.oid)) AS vacuumed,
          greatest(pg_catalog.pg_stat_get_last_analyze_time(f.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(f.oid)) AS analyzed,
@@ -78,17 +80,21 @@ interface RawTable {
   toast_live: number | null;
   toast_dead: number | null;
   toast_inserted: number | null;
+  toast_vacuumed: Date | null;
   changes: number;
   vacuumed: Date | null;
   analyzed: Date | null;
   readable: boolean | null;
 }
 
+/** of a row with values outside, before it is written */
+const DEFAULT_TOAST_TARGET = 2032;
+
 const KINDS: Readonly<Record<string, TableKind>> = { r: 'TABLE', m: 'MATERIALIZED_VIEW', p: 'PARTITIONED' };
 
 function tableRow(row: RawTable): TableRow {
   const pages = { count: row.pages ?? 0, counted: row.relpages, rows: row.reltuples };
-  const countersLost = lostCounters(pages, row.live, row.dead, row.inserted);
+  const countersLost = lostCounters(pages, row.inserted, row.vacuumed ?? row.analyzed);
   const toastBytes = row.toast_bytes ?? 0;
   return {
     oid: row.oid,
@@ -103,8 +109,7 @@ function tableRow(row: RawTable): TableRow {
     toastBytes,
     pages,
     toast: toastFigures(row),
-    fillfactor: Number(optionOf(row.options, 'fillfactor') ?? 100),
-    autovacuum: !isOff(optionOf(row.options, 'autovacuum_enabled')),
+    ...storageOf(row.options),
     lastVacuumAt: row.vacuumed?.toISOString() ?? null,
     lastAnalyzeAt: row.analyzed?.toISOString() ?? null,
     changesSinceAnalyze: row.changes,
@@ -113,18 +118,27 @@ function tableRow(row: RawTable): TableRow {
   };
 }
 
+const storageOf = (options: string | null): Pick<TableRow, 'fillfactor' | 'toastTarget' | 'autovacuum'> => ({
+  fillfactor: Number(optionOf(options, 'fillfactor') ?? 100),
+  toastTarget: Number(optionOf(options, 'toast_tuple_target') ?? DEFAULT_TOAST_TARGET),
+  autovacuum: !isOff(optionOf(options, 'autovacuum_enabled')),
+});
+
 function toastFigures(row: RawTable): ToastFigures | null {
   if (row.toast_relpages === null) return null;
   const pages = { count: row.toast_pages ?? 0, counted: row.toast_relpages, rows: row.toast_reltuples ?? -1 };
   const live = row.toast_live ?? 0;
-  const countersLost = lostCounters(pages, live, row.toast_dead ?? 0, row.toast_inserted ?? 0);
+  const countersLost = lostCounters(pages, row.toast_inserted ?? 0, row.toast_vacuumed);
   const liveChunks = countersLost ? Math.max(pages.rows, 0) : live;
   return { oid: row.toast_oid, pages, liveChunks, deadChunks: row.toast_dead ?? 0, countersLost };
 }
 
-/** A crash or a reset sets the counters to zero, which is not the same as an empty table. */
-const lostCounters = (pages: TableRow['pages'], live: number, dead: number, inserted: number) =>
-  pages.count > 0 && live === 0 && dead === 0 && inserted === 0 && pages.rows !== 0;
+/**
+ * A crash or a reset sets the counters to zero, which is not the same as an empty table: more rows were there once than
+ * were ever inserted, and nothing has counted them since.
+ */
+const lostCounters = (pages: TableRow['pages'], inserted: number, countedAt: Date | null) =>
+  pages.count > 0 && countedAt === null && (pages.rows > inserted || (inserted === 0 && pages.rows !== 0));
 
 /** One of reloptions, as people wrote it. */
 export const optionOf = (options: string | null, name: string): string | undefined =>

@@ -1,51 +1,71 @@
 import type { Bloat } from '../domain/finding.ts';
-import type { ColumnFigures, HeapPages, MeasuredTable } from './define-analysis.ts';
-import {
-  type Estimate,
-  estimateHeap,
-  heapBytes,
-  PAGE_BYTES,
-  rowSize,
-  type Unknown,
-  unknown,
-} from './estimate-heap.ts';
-import { type ChunkPacking, estimateToast, SMALLEST_SAMPLED_BYTES } from './estimate-toast.ts';
-import { judgeTable, unknownBloat, type VacuumContext, type Waste } from './judge-bloat.ts';
-import type { HeapMeasure, Meter, NotMeasured } from './measure-exact.ts';
-import type { TableRow } from './read-tables.ts';
+import type { HeapPages, MeasuredTable } from './define-analysis.ts';
+import { type Estimate, estimateHeap, heapBytes, rowSize, type Unknown, WIDE_ROW } from './estimate-heap.ts';
+import { estimateToast } from './estimate-toast.ts';
+import { judgeTable, unknownBloat, type VacuumContext, type Waste, withoutFigures } from './judge-bloat.ts';
+import { type RowSample, type SampledTable, SMALLEST_SAMPLED_BYTES } from './sample-rows.ts';
+import { PAGE_BYTES } from './tuple-size.ts';
 
-export type TableFacts = TableRow & { readonly columns: readonly ColumnFigures[] };
+export type TableFacts = SampledTable;
 
 /** What the verdict needs beside the table itself. */
 export interface Surroundings extends VacuumContext {
-  readonly packing: ChunkPacking | null;
+  readonly sample: RowSample | null;
 }
 
-type Cause = Bloat['causes'][number];
+export type Cause = Bloat['causes'][number];
 
-/** Heap and TOAST together, from statistics. */
+/** Few rows may hold most of the bytes: no small share of changes is safe. */
+const CHANGED_SHARE = 0.01;
+
+/**
+ * Statistics are enough for most tables. A look at some rows is due where they do not tell (no statistics, old ones, values
+ * outside, wide rows, columns that came or went later), and before anybody is told to do something.
+ */
+export function wantsSample(table: TableFacts, around: VacuumContext): boolean {
+  if (toastBytes(table) >= SMALLEST_SAMPLED_BYTES) return true;
+  if (table.countersLost) return false;
+  const width = rowSize(table.columns);
+  return (
+    (width !== null && width.bytes >= WIDE_ROW) ||
+    (table.changesSinceAnalyze > CHANGED_SHARE * table.liveRows && !isUniform(table)) ||
+    table.columns.some((column) => column.dropped || column.addedLater) ||
+    estimateTableBloat(table, { ...around, sample: null }).verdict !== 'HEALTHY'
+  );
+}
+
+const toastBytes = ({ toast }: Pick<MeasuredTable, 'toast'>) => (toast?.pages.count ?? 0) * PAGE_BYTES;
+
+/** Heap and TOAST together, from statistics, and a sample of the rows where there is one. */
 export function estimateTableBloat(table: TableFacts, around: Surroundings): Bloat {
-  const heap = estimateHeap(table);
-  const toast = toastEstimate(table, around.packing);
+  const heap = estimateHeap(table, around.sample?.heap ?? null);
+  const toast = toastEstimate(table, around.sample);
   if (!heap.known) return onlyDeadRows(table, heap, around);
   if (!toast.known) return onlyDeadRows(table, toast, around);
-  if (table.countersLost && heap.neededBytes < 0.8 * table.pages.count * PAGE_BYTES) {
-    return unknownBloat(
-      unknown(
-        'COUNTERS_LOST',
-        'There is free or dead room, but the counters that tell them apart were lost.',
-        'VACUUM ANALYZE the table.',
-      ),
-    );
-  }
   const waste: Waste = {
     sizeBytes: sizeOf(table),
     neededBytes: neededOf(table, heap.neededBytes, toast.neededBytes),
-    deadBytes: table.deadRows * heap.rowBytes + (table.toast?.deadChunks ?? 0) * toast.rowBytes,
+    deadBytes: deadHeapBytes(table, table.deadRows, heap.rowBytes) + deadToastBytes(table, toast.rowBytes),
     method: 'STATISTICS',
     causes: droppedColumns(table),
   };
   return judgeTable(waste, table, around);
+}
+
+const deadToastBytes = ({ toast }: TableFacts, rowBytes: number) => (toast?.deadChunks ?? 0) * rowBytes;
+
+/** Where so many rows are dead, VACUUM comes first whatever else is true. */
+const MANY_DEAD = 0.2;
+
+/** The dead may be wider than those that live, and still hold the bytes of dropped columns: many of them count by their share. */
+export function deadHeapBytes(
+  { pages, liveRows }: Pick<TableFacts, 'pages' | 'liveRows'>,
+  deadRows: number,
+  rowBytes: number,
+): number {
+  const byWidth = deadRows * rowBytes;
+  const isMany = deadRows >= MANY_DEAD * (liveRows + deadRows);
+  return isMany ? Math.max(byWidth, PAGE_BYTES * deadPages(pages, liveRows, deadRows)) : byWidth;
 }
 
 /** What a table needs is not known, but dead rows are counted: when they are many, VACUUM is due whatever else is true. */
@@ -63,8 +83,15 @@ function onlyDeadRows(table: TableFacts, why: Unknown, around: Surroundings): Bl
     causes,
   };
   const bloat = judgeTable(waste, table, around);
-  return bloat.verdict === 'NEEDS_VACUUM' && !table.locked ? bloat : unknownBloat(why);
+  if (bloat.verdict !== 'NEEDS_VACUUM' || table.locked) return unknownBloat(why);
+  return isUniform(table) ? bloat : withoutFigures(bloat);
 }
+
+/** All rows are of one size, whichever have died. */
+const isUniform = (table: TableFacts) =>
+  toastBytes(table) === 0 && !hasDropped(table) && table.columns.every(({ length }) => length > 0);
+
+const hasDropped = (table: TableFacts) => table.columns.some((column) => column.dropped);
 
 /**
  * VACUUM FULL and CLUSTER leave the counter of dead rows as it was. It is believed where so many rows have room by the
@@ -86,113 +113,27 @@ const deadPages = (pages: HeapPages, live: number, dead: number) =>
 const deadToastPages = ({ toast }: TableFacts) =>
   toast ? deadPages(toast.pages, toast.liveChunks, toast.deadChunks) : 0;
 
-const sizeOf = (table: MeasuredPages) => (table.pages.count + (table.toast?.pages.count ?? 0)) * PAGE_BYTES;
-type MeasuredPages = Pick<MeasuredTable, 'pages' | 'toast'>;
+export const sizeOf = (table: Pick<MeasuredTable, 'pages' | 'toast'>) =>
+  table.pages.count * PAGE_BYTES + toastBytes(table);
 
 /** Neither part can need more than it has: a page that looks too full is a guess that was too low. */
-const neededOf = (table: MeasuredPages, heap: number, toast: number) =>
-  Math.min(heap, table.pages.count * PAGE_BYTES) +
-  Math.min(toast, (table.toast?.pages.count ?? 0) * PAGE_BYTES);
+export const neededOf = (table: Pick<MeasuredTable, 'pages' | 'toast'>, heap: number, toast: number) =>
+  Math.min(heap, table.pages.count * PAGE_BYTES) + Math.min(toast, toastBytes(table));
 
 /** A TOAST table of a few pages is taken as it is. */
-function toastEstimate(table: TableFacts, packing: ChunkPacking | null): Estimate & { rowBytes?: number } {
-  const pages = table.toast?.pages.count ?? 0;
-  if (!table.toast || pages * PAGE_BYTES < SMALLEST_SAMPLED_BYTES)
-    return { known: true, neededBytes: pages * PAGE_BYTES, rowBytes: 0 };
-  return estimateToast(table.toast, packing);
+function toastEstimate(table: TableFacts, sample: RowSample | null): Estimate {
+  const bytes = toastBytes(table);
+  if (!table.toast || bytes < SMALLEST_SAMPLED_BYTES) return { known: true, neededBytes: bytes, rowBytes: 0 };
+  return estimateToast(table.toast, sample?.toast ?? null);
 }
 
-const droppedColumns = (table: TableFacts): Cause[] => {
+export function droppedColumns(table: TableFacts): Cause[] {
   const count = table.columns.filter((column) => column.dropped).length;
   if (count === 0) return [];
   return [
     {
       code: 'DROPPED_COLUMNS',
       detail: `${count} columns were dropped; rows from before still hold their bytes, until a rewrite.`,
-      pid: null,
-    },
-  ];
-};
-
-/** Heap and TOAST together, by reading both; falls back on the statistics and says why. */
-export async function measureTableBloat(
-  table: TableFacts,
-  around: Surroundings,
-  meter: Meter,
-): Promise<Bloat> {
-  const estimate = estimateTableBloat(table, around);
-  if (table.locked) return estimate;
-  const heap = await meter.heap(table.oid, table.pages.count * PAGE_BYTES);
-  if ('code' in heap) return notMeasured(estimate, heap);
-  const toast = table.toast ? await meter.heap(table.toast.oid, table.toast.pages.count * PAGE_BYTES) : EMPTY;
-  if ('code' in toast) return notMeasured(estimate, toast);
-  return judgeMeasured(table, around, heap, toast, estimate);
-}
-
-const EMPTY: HeapMeasure = { rows: 0, rowBytes: 0, deadRows: 0, deadBytes: 0 };
-
-export const notMeasured = (estimate: Bloat, why: NotMeasured): Bloat => ({
-  ...estimate,
-  causes: [...estimate.causes, { ...why, pid: null }],
-});
-
-function judgeMeasured(
-  table: TableFacts,
-  around: Surroundings,
-  heap: HeapMeasure,
-  toast: HeapMeasure,
-  estimate: Bloat,
-): Bloat {
-  const modelled = estimateHeap(table);
-  const dropped = droppedColumns(table);
-  const measured = heapBytes(heap.rows, measuredRow(table, heap), table.fillfactor);
-  const heapNeeded =
-    dropped.length > 0 && modelled.known ? Math.min(measured, modelled.neededBytes) : measured;
-  const waste: Waste = {
-    sizeBytes: sizeOf(table),
-    neededBytes: neededOf(table, heapNeeded, toastNeeded(toast, around.packing)),
-    deadBytes: heap.deadBytes + toast.deadBytes,
-    method: 'SCAN',
-    causes: dropped,
-  };
-  const bloat = judgeTable(waste, { ...table, deadRows: heap.deadRows }, around);
-  if (dropped.length > 0 && !modelled.known && bloat.verdict === 'HEALTHY') {
-    return unknownBloat(
-      unknown(
-        'DROPPED_COLUMNS',
-        'Reading counts the bytes of dropped columns as live.',
-        'ANALYZE the table; its statistics tell what the rows need.',
-      ),
-      dropped,
-    );
-  }
-  return { ...bloat, causes: [...bloat.causes, ...difference(estimate, bloat)] };
-}
-
-/** pgstattuple does not count the padding at a row's end. */
-function measuredRow(table: TableFacts, heap: HeapMeasure) {
-  const isConstant = rowSize(table.columns)?.isConstant ?? false;
-  return { bytes: isConstant ? Math.ceil(heap.rowBytes / 8) * 8 : heap.rowBytes + 3.5, isConstant };
-}
-
-function toastNeeded(toast: HeapMeasure, packing: ChunkPacking | null): number {
-  if (packing !== null) return Math.ceil(toast.rows * packing.pagesPerChunk) * PAGE_BYTES;
-  const perPage = Math.max((PAGE_BYTES - 24) / (toast.rowBytes + 3.5 + 4), 4);
-  return Math.ceil(toast.rows / perPage) * PAGE_BYTES;
-}
-
-/** An estimate that a measurement contradicts says what misled it. */
-function difference(estimate: Bloat, measured: Bloat): Cause[] {
-  if (estimate.ratio === null || measured.ratio === null || Math.abs(estimate.ratio - measured.ratio) < 0.1)
-    return [];
-  const why =
-    estimate.ratio > measured.ratio
-      ? 'the statistics know narrower rows than there are now (ANALYZE)'
-      : 'the statistics know wider or more rows than there are now (ANALYZE)';
-  return [
-    {
-      code: 'ESTIMATE_DIFFERS',
-      detail: `Statistics alone said ${Math.round(estimate.ratio * 100)} %: ${why}.`,
       pid: null,
     },
   ];

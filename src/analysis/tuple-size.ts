@@ -1,10 +1,17 @@
 import type { ColumnFigures } from './define-analysis.ts';
 
+export const PAGE_BYTES = 8192;
+/** a page of a table without its header */
+export const PAGE_ROOM = PAGE_BYTES - 24;
+export const LINE_POINTER = 4;
+/** of a row of a table, without its null bitmap */
+export const TUPLE_HEADER = 23;
+
 /** What PostgreSQL calls MAXALIGN on every platform that matters. */
 export const alignUp = (bytes: number) => Math.ceil(bytes / 8) * 8;
 
 /** Above this a varlena has a header of four bytes and is aligned; up to it one byte, and it is not. */
-const LONGEST_SHORT_VARLENA = 127;
+export const LONGEST_SHORT_VARLENA = 127;
 
 export interface DataSize {
   /** mean bytes of a row's values with the padding between and after them */

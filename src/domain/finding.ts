@@ -10,6 +10,8 @@ export interface Bloat {
   readonly method: BloatMethod;
   readonly causes: readonly { readonly code: string; readonly detail: string; readonly pid: number | null }[];
   readonly advice: string;
+  /** bytes within the relation: free for new rows now, and taken by dead rows until VACUUM; neither goes back to the disk by itself */
+  readonly room?: { readonly free: number; readonly dead: number };
 }
 
 /** The mutation to send next, ready to paste. */

@@ -19,7 +19,10 @@ import type { TestDatabase } from '../support/postgres.ts';
  * Each statement by a session of its own, as different applications would send them: the counters of one statement reach
  * the server before the next one begins.
  */
-export async function inTurn(database: TestDatabase, ...statements: readonly string[]): Promise<void> {
+export async function inTurn(
+  database: Pick<TestDatabase, 'url' | 'version'>,
+  ...statements: readonly string[]
+): Promise<void> {
   for (const statement of statements) {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
@@ -34,12 +37,14 @@ export async function inTurn(database: TestDatabase, ...statements: readonly str
 }
 
 export async function figuresOf(
-  database: TestDatabase,
-  options: { exact?: boolean; user?: string } = {},
+  database: Pick<TestDatabase, 'session'>,
+  options: { exact?: boolean; role?: string } = {},
 ): Promise<DatabaseFigures> {
   const session = await database.session();
+  if (options.role !== undefined) await session.script(`SET ROLE ${options.role}`);
   const exact = options.exact ? ({ budget: RELATION_BUDGET, what: 'ALL' } as const) : null;
-  const figures = await readDatabaseFigures(session, { scope: null, exact, clock: systemClock });
+  const sampling = { ms: 120_000, tables: 1_000 };
+  const figures = await readDatabaseFigures(session, { scope: null, exact, clock: systemClock, sampling });
   await session.close();
   return figures;
 }

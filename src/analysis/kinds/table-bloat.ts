@@ -25,7 +25,6 @@ export const tableBloat = defineAnalysis({
 function faultOf(table: MeasuredTable, context: AnalysisContext): FoundFault {
   const { bloat } = table;
   const wasted = bloat.wastedBytes ?? 0;
-  const what = bloat.verdict === 'NEEDS_VACUUM' ? 'dead rows' : 'free space';
   return {
     kind: 'TABLE_BLOAT',
     severity: severityOfBytes(wasted, context.figures.sizeBytes),
@@ -33,14 +32,17 @@ function faultOf(table: MeasuredTable, context: AnalysisContext): FoundFault {
     table: table.name,
     index: null,
     columns: [],
-    title: `${table.schema}.${table.name} is ${percent(bloat.ratio ?? 0)} ${what} (${bytesInWords(wasted)})`,
+    title: titleOf(table),
     detail: [...bloat.causes.map((cause) => cause.detail), bloat.advice].join(' '),
-    wastedBytes: wasted,
+    wastedBytes: bloat.wastedBytes,
     rows: table.deadRows,
     evidence: {
       verdict: bloat.verdict,
       method: bloat.method,
       ratio: bloat.ratio,
+      reusableBytes: bloat.room?.free ?? null,
+      reusableAfterVacuumBytes: bloat.room ? bloat.room.free + bloat.room.dead : null,
+      backToDiskBytes: bloat.wastedBytes,
       causes: bloat.causes,
       liveRows: table.liveRows,
       deadRows: table.deadRows,
@@ -51,6 +53,12 @@ function faultOf(table: MeasuredTable, context: AnalysisContext): FoundFault {
     },
     remedy: remedyOf(table, context.databaseName),
   };
+}
+
+function titleOf({ schema, name, bloat, deadRows }: MeasuredTable): string {
+  if (bloat.ratio === null) return `${schema}.${name} holds ${deadRows} dead rows`;
+  const what = bloat.verdict === 'NEEDS_VACUUM' ? 'dead rows' : 'free space';
+  return `${schema}.${name} is ${percent(bloat.ratio)} ${what} (${bytesInWords(bloat.wastedBytes ?? 0)})`;
 }
 
 /** Free room goes back to the disk by a rewrite only, which no plan does; the remedy is what helps without one, if anything does. */
