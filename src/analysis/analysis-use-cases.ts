@@ -11,6 +11,7 @@ import type { MeasuredTable } from './define-analysis.ts';
 import { RELATION_BUDGET } from './measure-exact.ts';
 import { makeRemembered } from './remembered.ts';
 import { ANALYSIS_SETTINGS, type AnalysisDeps, runAnalysis } from './run-analysis.ts';
+import { type DuplicatesWanted, readDuplicates, type TableDuplicates } from './table-duplicates.ts';
 import { tableFigures } from './table-view.ts';
 
 /** What clutters a database: taken now, or as the last snapshot remembers it. */
@@ -26,6 +27,8 @@ export function makeAnalysisUseCases(deps: AnalysisDeps) {
       readTable(deps, databaseName, schema, name),
     tableBloat: (databaseName: string, schema: string, name: string, exact: boolean) =>
       tableBloat(deps, databaseName, schema, name, exact),
+    tableDuplicates: (databaseName: string, wanted: DuplicatesWanted) =>
+      tableDuplicates(deps, databaseName, wanted),
     indexBloat: (databaseName: string, schema: string, index: string, exact: boolean) =>
       indexBloat(deps, databaseName, schema, index, exact),
     findings: async ({ databaseId, databaseName, ...query }: FindingQuery & DatabaseChoice) =>
@@ -114,6 +117,15 @@ async function indexBloat(
   const found = table?.indexes.find((candidate) => candidate.name === index);
   if (!found) throw notFound(`The index ${schema}.${index}`);
   return found.bloat;
+}
+
+async function tableDuplicates(
+  deps: AnalysisDeps,
+  databaseName: string,
+  wanted: DuplicatesWanted,
+): Promise<TableDuplicates> {
+  const session = await deps.connect((await registered(deps, databaseName)).id, ANALYSIS_SETTINGS);
+  return readDuplicates(session, deps.clock, wanted).finally(() => session.close());
 }
 
 interface Wanted {

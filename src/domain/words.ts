@@ -21,6 +21,9 @@ export type BloatVerdict = keyof typeof BloatVerdict;
 export const BloatMethod = words('STATISTICS', 'SCAN', 'NONE');
 export type BloatMethod = keyof typeof BloatMethod;
 
+export const DuplicateMethod = words('COUNT', 'LOOK_UP', 'SAMPLE', 'NONE');
+export type DuplicateMethod = keyof typeof DuplicateMethod;
+
 export const Severity = words('INFO', 'NOTICE', 'WARNING', 'CRITICAL');
 export type Severity = keyof typeof Severity;
 

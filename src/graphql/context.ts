@@ -46,6 +46,15 @@ export interface AnalysisUseCases {
   tables(databaseId: string, query: TableQuery): Promise<Page<view.TableView>>;
   table(databaseName: string, schema: string, name: string): Promise<view.TableView | null>;
   tableBloat(databaseName: string, schema: string, name: string, exact: boolean): Promise<Bloat>;
+  tableDuplicates(
+    databaseName: string,
+    wanted: {
+      readonly schema: string;
+      readonly table: string;
+      readonly key: readonly input.DuplicateKeyInput[];
+      readonly exact: boolean;
+    },
+  ): Promise<view.DuplicateCountView>;
   indexBloat(databaseName: string, schema: string, index: string, exact: boolean): Promise<Bloat>;
   findings(query: FindingQuery): Promise<Page<view.FindingView>>;
   snapshots(databaseId: string, page: PageRequest): Promise<Page<view.SnapshotView>>;

@@ -9,6 +9,11 @@ const ENUMS: readonly [object, string, string][] = [
   [words.TableOrder, 'TableOrder', 'The order of a list of tables; figures largest first.'],
   [words.BloatVerdict, 'BloatVerdict', 'What is to be done about waste. UNKNOWN when it cannot be known.'],
   [words.BloatMethod, 'BloatMethod', 'Where a figure comes from: an estimate, a measurement, or nowhere.'],
+  [
+    words.DuplicateMethod,
+    'DuplicateMethod',
+    'COUNT: all rows were read. LOOK_UP: sampled rows, each looked up by an index. SAMPLE: repeats within a sample. NONE: not known.',
+  ],
   [words.Severity, 'Severity', 'How much a finding matters.'],
   [words.FindingKind, 'FindingKind', 'The kinds of faults that analyses find.'],
   [words.FilterOp, 'FilterOp', 'How a column is compared. OLDER_THAN takes an age.'],

@@ -55,6 +55,12 @@ interface PlanTableInput {
   reason?: Maybe<string>;
 }
 
+export interface DuplicateKeyInput {
+  column: string;
+  ignoreCase: boolean;
+  trim: boolean;
+}
+
 export interface PlanPurgeInput extends PlanTableInput {
   where: RowFilterInput;
   dependents: DependentRows;

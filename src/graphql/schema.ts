@@ -6,6 +6,7 @@ import { buildSchemaSync } from 'type-graphql';
 import { ArchiveResolver } from './archive.ts';
 import { AuditResolver } from './audit.ts';
 import { DatabaseResolver } from './database.ts';
+import { DuplicatesResolver } from './duplicates.ts';
 import { FindingResolver } from './finding.ts';
 import { GrowthResolver } from './growth.ts';
 import { PlanResolver } from './plan.ts';
@@ -23,6 +24,7 @@ export function buildApiSchema(): GraphQLSchema {
       ViewerResolver,
       DatabaseResolver,
       TableResolver,
+      DuplicatesResolver,
       IndexResolver,
       GrowthResolver,
       FindingResolver,

@@ -5,6 +5,7 @@ import type {
   ApprovalDecision,
   ArchiveFormat,
   ArchiveKind,
+  DuplicateMethod,
   Environment,
   FindingKind,
   PlanKind,
@@ -56,6 +57,15 @@ export interface TableView {
   readonly indexes: readonly IndexFigures[];
   readonly lastVacuumAt: Time | null;
   readonly lastAnalyzeAt: Time | null;
+}
+
+export interface DuplicateCountView {
+  readonly rows: number | null;
+  readonly keys: number | null;
+  readonly largest: number | null;
+  readonly rowsLookedAt: number;
+  readonly method: DuplicateMethod;
+  readonly detail: string;
 }
 
 export interface TableSampleView {

@@ -57,6 +57,15 @@ describe('nested fields', () => {
         table: async (_database, _schema, name) => tableOf(name),
         tableBloat: async () => called('tableBloat', measured),
         indexBloat: async () => called('indexBloat', measured),
+        tableDuplicates: async (_database, { key }) =>
+          called('tableDuplicates', {
+            rows: key.length,
+            keys: 1,
+            largest: 2,
+            rowsLookedAt: 3,
+            method: 'COUNT' as const,
+            detail: key.map((part) => `${part.column} ${part.ignoreCase} ${part.trim}`).join(),
+          }),
         tableFindings: async (_database, _schema, table) => FINDINGS.filter((found) => found.table === table),
       },
       plans: {
@@ -122,6 +131,21 @@ describe('nested fields', () => {
     expect(await codes('viewer', query(true))).toContain('FORBIDDEN');
     expect(calls).toEqual([]);
     expect((await api.ask('operator', query(true))).data).toEqual(answer('SCAN'));
+  });
+
+  it('count duplicates of a key for operators alone, and at the price of reading rows', async () => {
+    const query = (tables: string) =>
+      `{ ${tables} { duplicates(key: [{ column: "email", ignoreCase: true }]) { rows method detail } } }`;
+    const one = query('table(database: "shop", name: "orders")');
+    expect(await codes('viewer', one)).toEqual(['FORBIDDEN']);
+    expect(await codes('approver', one)).toEqual(['FORBIDDEN']);
+    expect(calls).toEqual([]);
+    expect((await api.ask('operator', one)).data).toEqual({
+      table: { duplicates: { rows: 1, method: 'COUNT', detail: 'email true false' } },
+    });
+    const many = query('database(name: "shop") { tables(first: 100) { nodes') + ' } }';
+    expect(await codes('operator', many)).toEqual(['BAD_USER_INPUT']);
+    expect(calls).toEqual(['tableDuplicates']);
   });
 
   it('of a stream are not even opened without the right to read', async () => {

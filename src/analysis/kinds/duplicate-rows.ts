@@ -7,12 +7,11 @@ import {
   type DuplicateCount,
   exceptions,
   isCounted,
-  lookUpDuplicates,
-  sampleDuplicates,
 } from '../count-duplicates.ts';
 import { type AnalysisContext, defineAnalysis } from '../define-analysis.ts';
 import { type KeyPart, type ProposedKey, proposeKeys } from '../duplicate-keys.ts';
-import { isNotRead, type NotRead } from '../row-reader.ts';
+import { countInWords, lookAtKey } from '../look-at-key.ts';
+import { isNotRead } from '../row-reader.ts';
 import { readBaseTypes, readHindrances, type RowSubject, rowSubjects } from '../row-subjects.ts';
 
 /** So many keys are looked at in one analysis: first where the statistics saw a value twice, then by size. */
@@ -62,10 +61,10 @@ function unsure(key: ProposedKey, why: string, context: AnalysisContext): null {
 }
 
 async function judge(key: ProposedKey, context: AnalysisContext): Promise<FoundFault | null> {
-  const sample = await lookAt(key, context);
+  const question = { ...key, skipsEmpty: true };
+  const sample = await lookAtKey(context.rows, question);
   if (isNotRead(sample)) return unsure(key, sample.notRead, context);
   if (isNoKey(key, sample)) return null;
-  const question = { ...key, skipsEmpty: true };
   const exact =
     context.rows.exact && sample.method !== 'COUNT' ? await countDuplicates(context.rows, question) : sample;
   const count = isNotRead(exact) ? sample : exact;
@@ -77,45 +76,6 @@ async function judge(key: ProposedKey, context: AnalysisContext): Promise<FoundF
     `No two of ${count.rows} sampled rows of ${nameOf(key.subject)} are equal by ${columnsOf(key).join(', ')}; the others were not looked at.`,
     context,
   );
-}
-
-/** By an index where there is one, which sees every pair of the sampled rows; otherwise, and for variants, within a sample. */
-async function lookAt(key: ProposedKey, { rows }: AnalysisContext): Promise<DuplicateCount | NotRead> {
-  const question = { ...key, skipsEmpty: true };
-  const found = servingIndex(key) ? await lookUpDuplicates(rows, question) : null;
-  if (found && !isNotRead(found) && found.surplus > 0) return found;
-  const sample = await sampleDuplicates(rows, question);
-  const isClearer = found && !isNotRead(found) && !isNotRead(sample) && sample.surplus === 0;
-  return isClearer && sample.method === 'SAMPLE' ? found : sample;
-}
-
-/** Below this the table is read whole at once. */
-const SMALL_PAGES = 1_000;
-const MOST_ROWS_A_VALUE = 1_000;
-
-/** One whose leading column finds few rows; it need not be unique, or there would be nothing to look for. */
-function servingIndex({ subject, parts }: ProposedKey): boolean {
-  if (subject.pages <= SMALL_PAGES) return false;
-  const builtIn = (column: string) =>
-    subject.columns.some(({ name, typeOid }) => name === column && typeOid < 16_384);
-  return (
-    parts.every(({ column }) => builtIn(column)) &&
-    subject.indexes.some(({ method, predicate, keys }) => {
-      const leading = keys[0]?.column;
-      return (
-        method === 'btree' &&
-        predicate === null &&
-        parts.some(({ column }) => column === leading) &&
-        rowsAValue(subject, leading ?? '') <= MOST_ROWS_A_VALUE
-      );
-    })
-  );
-}
-
-function rowsAValue({ columns, leaves }: RowSubject, name: string): number {
-  const distinct = columns.find((column) => column.name === name)?.statistics?.distinct ?? null;
-  if (distinct === null) return Infinity;
-  return distinct < 0 ? -1 / distinct : (leaves[0]?.liveRows ?? 0) / Math.max(distinct, 1);
 }
 
 /** Where a good part of the rows would have to go, the values are meant to come again. */
@@ -136,7 +96,7 @@ function faultOf(key: ProposedKey, count: DuplicateCount, notCounted: string | n
     title: `${words}${count.estimated} rows of ${nameOf(subject)} repeat another by ${keyInWords(key)}`,
     detail: [
       `${columnsOf(key).join(', ')}: no unique index keeps it, though ${key.why}.`,
-      countInWords(count),
+      countInWords(count, key.parts),
       ...(notCounted === null ? [] : [`Not counted in full: ${notCounted}`]),
       ...(softDelete ? [`Rows that ${softDelete.column} marks as deleted are left out.`] : []),
       ...doubts,
@@ -164,20 +124,6 @@ function faultOf(key: ProposedKey, count: DuplicateCount, notCounted: string | n
 function keyInWords({ parts }: ProposedKey): string {
   const loose = parts.some(({ ignoreCase }) => ignoreCase);
   return `${parts.map(({ column }) => column).join(', ')}${loose ? ' (without case and outer spaces)' : ''}`;
-}
-
-function countInWords({ method, rows, groups, surplus, same, largest }: DuplicateCount): string {
-  if (method === 'LOOK_UP')
-    return `Of ${rows} sampled rows ${groups} have others of the same values, up to ${largest} each; of all rows that is an estimate.`;
-  const where =
-    method === 'COUNT' ? `Of all ${rows} rows with values` : `Among ${rows} sampled rows with values`;
-  const letter = same === surplus ? 'all' : String(same);
-  return (
-    `${where} ${groups} keys come more than once, the most frequent ${largest} times; ${surplus} rows are too many, ${letter} of them the same to the letter.` +
-    (method === 'COUNT'
-      ? ''
-      : ' Each pair was seen and is one; how many there are beyond the sample it cannot tell.')
-  );
 }
 
 function doubtsAbout(key: ProposedKey, { surplus, largest }: DuplicateCount): string[] {
