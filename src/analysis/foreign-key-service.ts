@@ -11,6 +11,8 @@ export type Service =
 
 /** BRIN and others only narrow the search. */
 const SERVING_METHODS = new Set(['btree', 'hash', 'gist', 'spgist', 'gin']);
+/** These look for any of their columns; the others need the first. */
+const ANY_POSITION = new Set(['gin', 'gist']);
 /** A look-up that reads more of the table than this is no look-up. */
 const LARGEST_SHARE = 0.01;
 /** Each step of a skip scan costs about as much as reading so many pages in a row. */
@@ -30,7 +32,7 @@ export function serviceOf(
   if (!index.isValid || !SERVING_METHODS.has(index.method) || !impliedByLookup(index, key)) return NONE;
   const sought = index.keys.map((indexKey) => key.columns.find((column) => isSought(indexKey, column)));
   const first = sought.indexOf(undefined);
-  const leading = index.method === 'gin' || first < 0 ? sought : sought.slice(0, first);
+  const leading = ANY_POSITION.has(index.method) || first < 0 ? sought : sought.slice(0, first);
   const found = new Set(leading.filter((column) => column !== undefined));
   if (found.size === key.columns.length) return WHOLE;
   if (version >= SKIP_SCAN_VERSION && canSkip(index, sought, key, table)) return WHOLE;

@@ -3,7 +3,7 @@ import { sql, type Sql } from '../target/sql.ts';
 import { inScope, readCatalog, readUnlocked, type Scope } from './catalog-query.ts';
 import type { ColumnFigures, ColumnStatistics, IndexDuty, IndexFacts, IndexKey } from './define-analysis.ts';
 import { columnAsJson, columnFigures, columnStatistics, type RawColumn } from './read-columns.ts';
-import { type OperatorClasses, readOperatorClasses } from './read-operator-classes.ts';
+import { type OperatorClass, type OperatorClasses, readOperatorClasses } from './read-operator-classes.ts';
 import { isOff, optionOf } from './read-tables.ts';
 import { withParts } from './sum-parts.ts';
 
@@ -54,7 +54,9 @@ const indexesQuery = (version: number, locked: Sql, scope: Scope | null) => sql`
                    i.indkey[a.attnum - 1], i.indclass[a.attnum - 1]::int8, i.indcollation[a.attnum - 1]::int8, i.indoption[a.attnum - 1],
                    a.attstattarget >= 0, a.attname, a.atttypid::int8, a.attlen, a.attalign, a.attstorage, a.atttypmod,
                    a.attoptions::text, CASE WHEN i.indkey[a.attnum - 1] = 0 AND i.indrelid NOT IN (SELECT relation FROM locked)
-                     THEN pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false) END) ORDER BY a.attnum)
+                     THEN pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false) END,
+                   CASE WHEN c.relkind = 'p' THEN (SELECT t.attname FROM pg_catalog.pg_attribute t
+                     WHERE t.attrelid = c.oid AND t.attnum = i.indkey[a.attnum - 1]) END) ORDER BY a.attnum)
             FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid) AS keys
     FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class c ON c.oid = i.indrelid AND c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
@@ -115,6 +117,8 @@ type RawKey = [
   modifier: number,
   parameters: string | null,
   expression: string | null,
+  /** columns of partitioned tables are not read otherwise */
+  columnOfPartitioned: string | null,
 ];
 
 type Expressions = ReadonlyMap<string, ColumnStatistics>;
@@ -187,25 +191,33 @@ function indexKey(
 ): IndexKey {
   const [attribute, operatorClass, collation, options, , name, typeOid, length, align, storage, modifier] =
     raw;
-  const [parameters, expression] = raw.slice(11) as (string | null)[];
+  const [parameters, expression, columnOfPartitioned] = raw.slice(11) as [
+    string | null,
+    string | null,
+    string | null,
+  ];
   const column = attribute === 0 ? undefined : columns.find((c) => c.number === attribute);
   const stored = columnFigures([
     attribute, name, typeOid, length, align, storage, modifier, column?.notNull ?? false, false, false,
     null, null, null, null, null,
   ]); // prettier-ignore
   return {
-    column: column?.name ?? null,
-    expression: expression ?? null,
-    operatorClass: operatorClass ?? 0,
-    operatorFamily: classes.of(operatorClass)?.family ?? 0,
-    inputType: classes.of(operatorClass)?.inputType ?? 0,
-    equality: classes.of(operatorClass)?.equality ?? null,
-    parameters: parameters ?? null,
+    column: column?.name ?? columnOfPartitioned,
+    expression,
+    ...orderOf(classes.of(operatorClass), operatorClass ?? 0),
+    parameters,
     collation: collation ?? 0,
     options: options ?? 0,
     stored: { ...stored, statistics: column ? column.statistics : (ofExpression ?? null) },
   };
 }
+
+const orderOf = (known: OperatorClass | undefined, operatorClass: number) => ({
+  operatorClass,
+  operatorFamily: known?.family ?? 0,
+  inputType: known?.inputType ?? 0,
+  equality: known?.equality ?? null,
+});
 
 const deduplicates = (row: RawIndex, classes: OperatorClasses) =>
   row.method === 'btree' &&

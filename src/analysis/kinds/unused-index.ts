@@ -1,90 +1,49 @@
 import type { FoundFault } from '../../domain/finding.ts';
-import type { Severity } from '../../domain/words.ts';
-import { sql } from '../../target/sql.ts';
-import { readCatalog } from '../catalog-query.ts';
 import {
   type AnalysisContext,
   bytesInWords,
   defineAnalysis,
-  type MeasuredIndex,
+  type IndexFacts,
   type MeasuredTable,
-  severityOfBytes,
 } from '../define-analysis.ts';
-import { dropAdvice } from '../index-advice.ts';
-import {
-  countedPeriod,
-  countedSince,
-  daysBetween,
-  doubtsAboutUsage,
-  FORGOTTEN_DAYS,
-  isIdleOnReplicas,
-  replicasInEvidence,
-} from '../usage-counters.ts';
-
-const SMALLEST_BYTES = 64 * 1024;
+import { columnsOf, decide, dropAdvice, removalSeverity, withTheirParts } from '../index-advice.ts';
+import { findUnused } from '../unused-indexes.ts';
+import { countedPeriod, countedSince, replicasInEvidence, scansOf } from '../usage-counters.ts';
 
 /** Indexes that no query has used, on the primary or on any read-only copy, for as long as usage has been counted. */
 export const unusedIndex = defineAnalysis({
   kind: 'UNUSED_INDEX',
   docs: 'docs/analyses/unused-index.md',
   find: async (context) => {
-    const candidates = context.figures.tables.flatMap((table) =>
-      table.indexes.filter((index) => isCandidate(index, context)).map((index) => ({ table, index })),
-    );
-    if (candidates.length === 0) return [];
-    const references = await readReferences(context);
-    return candidates
-      .filter(({ table, index }) => !servesReference(index, references.get(table.oid) ?? []))
-      .map(({ table, index }) => faultOf(table, index, context));
+    const { unused, doubts } = await findUnused(context);
+    if (unused.length === 0) return [];
+    const certain = withTheirParts(doubts.length > 0 ? [] : unused);
+    const needed = withTheirParts(decide(context, certain).map(({ keeper }) => ({ index: keeper })));
+    return unused
+      .filter(({ index }) => ![index.oid, ...index.parts].some((oid) => needed.has(oid)))
+      .map(({ table, index }) => faultOf(table, index, doubts, context));
   },
 });
 
-/** What enforces or carries something is used, whatever its counter says. */
-const isCandidate = (index: MeasuredIndex, context: AnalysisContext) =>
-  index.duties.length === 0 &&
-  !index.isUnique &&
-  index.isValid &&
-  index.sizeBytes >= SMALLEST_BYTES &&
-  isIdle(index, context.now) &&
-  isIdleOnReplicas(index.oid, context);
-
-const isIdle = (index: MeasuredIndex, now: Date) =>
-  index.scans === 0 ||
-  (index.lastScanAt !== null && daysBetween(new Date(index.lastScanAt), now) > FORGOTTEN_DAYS);
-
-/** Foreign keys by their table: an index on their columns makes deletes on the other side fast, though rarely. */
-async function readReferences(context: AnalysisContext): Promise<Map<number, string[][]>> {
-  const rows = await readCatalog<{ oid: number; columns: string[] }>(
-    context.session,
-    sql`SELECT k.conrelid AS oid, ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-                 WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) ORDER BY a.attnum) AS columns
-          FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' ORDER BY k.oid`,
-  );
-  const byTable = Map.groupBy(rows, (row) => row.oid);
-  return new Map([...byTable].map(([oid, list]) => [oid, list.map((row) => row.columns)]));
-}
-
-const servesReference = (index: MeasuredIndex, references: readonly string[][]) =>
-  references.some((columns) => {
-    const leading = index.keys.slice(0, columns.length).map((key) => key.column);
-    return columns.every((column) => leading.includes(column));
-  });
-
-function faultOf(table: MeasuredTable, index: MeasuredIndex, context: AnalysisContext): FoundFault {
-  const doubts = doubtsAboutUsage(context);
+function faultOf(
+  table: MeasuredTable,
+  index: IndexFacts,
+  doubts: readonly string[],
+  context: AnalysisContext,
+): FoundFault {
   return {
     kind: 'UNUSED_INDEX',
-    severity: severityOf(index, doubts, context),
+    severity: removalSeverity(index, doubts, context),
     schema: table.schema,
     table: table.name,
     index: index.name,
-    columns: index.keys.flatMap((key) => key.column ?? []),
+    columns: columnsOf(index),
     title: `Index ${index.name} is not used (${bytesInWords(index.sizeBytes)})`,
-    detail: [usage(index, context), ...doubts, dropAdvice(index)].join(' '),
+    detail: [usage(index, context), ...doubts, ...aside(index), dropAdvice(index)].join(' '),
     wastedBytes: index.sizeBytes,
     rows: null,
     evidence: {
-      scans: index.scans,
+      scans: scansOf(index, context),
       lastScanAt: index.lastScanAt,
       countedSince: countedSince(context)?.toISOString() ?? null,
       sizeBytes: index.sizeBytes,
@@ -96,13 +55,15 @@ function faultOf(table: MeasuredTable, index: MeasuredIndex, context: AnalysisCo
   };
 }
 
-/** Where usage was not seen in full, the finding only informs. */
-const severityOf = (index: MeasuredIndex, doubts: readonly string[], context: AnalysisContext): Severity => {
-  if (doubts.length > 0) return 'INFO';
-  return severityOfBytes(index.sizeBytes, context.figures.sizeBytes) === 'WARNING' ? 'WARNING' : 'NOTICE';
-};
-
-const usage = (index: MeasuredIndex, context: AnalysisContext) =>
+const usage = (index: IndexFacts, context: AnalysisContext) =>
   index.lastScanAt === null
     ? `No query has used it ${countedPeriod(context)}.`
     : `It was last used on ${index.lastScanAt.slice(0, 10)}.`;
+
+/** The planner reads these whether or not it chooses the index, and no counter counts that. */
+const aside = (index: IndexFacts) =>
+  index.expressions === null
+    ? []
+    : [
+        `ANALYZE keeps statistics of its expression, which plans may rest on: CREATE STATISTICS ON ${index.keys.flatMap((key) => key.expression ?? []).join(', ')} keeps them without it.`,
+      ];
