@@ -16,6 +16,7 @@ import { unusedTable } from './kinds/unused-table.ts';
 import { unvalidatedConstraint } from './kinds/unvalidated-constraint.ts';
 import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
 import { vacuumOverdue } from './kinds/vacuum-overdue.ts';
+import { wraparoundRisk } from './kinds/wraparound-risk.ts';
 
 /** Every kind of analysis; a new one is a new file under kinds and a line here. */
 export const ANALYSES: readonly Analysis[] = [
@@ -29,6 +30,7 @@ export const ANALYSES: readonly Analysis[] = [
   obsoleteRows,
   vacuumBlocked,
   vacuumOverdue,
+  wraparoundRisk,
   duplicateRows,
   orphanRows,
   noPrimaryKey,
