@@ -10,6 +10,7 @@ import { obsoleteRows } from './kinds/obsolete-rows.ts';
 import { orphanRows } from './kinds/orphan-rows.ts';
 import { paddedColumnOrder } from './kinds/padded-column-order.ts';
 import { redundantIndex } from './kinds/redundant-index.ts';
+import { sequenceExhaustion } from './kinds/sequence-exhaustion.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
 import { unusedTable } from './kinds/unused-table.ts';
@@ -38,4 +39,5 @@ export const ANALYSES: readonly Analysis[] = [
   paddedColumnOrder,
   unusedTable,
   emptyTable,
+  sequenceExhaustion,
 ];
