@@ -15,6 +15,7 @@ import { tableBloat } from './kinds/table-bloat.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
 import { unusedTable } from './kinds/unused-table.ts';
 import { unvalidatedConstraint } from './kinds/unvalidated-constraint.ts';
+import { staleStatistics } from './kinds/stale-statistics.ts';
 import { vacuumBlocked } from './kinds/vacuum-blocked.ts';
 import { vacuumOverdue } from './kinds/vacuum-overdue.ts';
 import { wraparoundRisk } from './kinds/wraparound-risk.ts';
@@ -32,6 +33,7 @@ export const ANALYSES: readonly Analysis[] = [
   vacuumBlocked,
   vacuumOverdue,
   wraparoundRisk,
+  staleStatistics,
   duplicateRows,
   orphanRows,
   noPrimaryKey,
