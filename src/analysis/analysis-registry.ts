@@ -12,6 +12,7 @@ import { paddedColumnOrder } from './kinds/padded-column-order.ts';
 import { redundantIndex } from './kinds/redundant-index.ts';
 import { sequenceExhaustion } from './kinds/sequence-exhaustion.ts';
 import { tableBloat } from './kinds/table-bloat.ts';
+import { unusedColumn } from './kinds/unused-column.ts';
 import { unusedIndex } from './kinds/unused-index.ts';
 import { unusedTable } from './kinds/unused-table.ts';
 import { unvalidatedConstraint } from './kinds/unvalidated-constraint.ts';
@@ -42,4 +43,5 @@ export const ANALYSES: readonly Analysis[] = [
   unusedTable,
   emptyTable,
   sequenceExhaustion,
+  unusedColumn,
 ];
