@@ -21,6 +21,8 @@ export interface Config {
   readonly targetHosts: readonly string[];
   /** Absolute; the root of the file store named "local". */
   readonly archiveDir: string;
+  /** The bucket of the store named "s3"; null: there is none. */
+  readonly s3: { readonly bucket: string; readonly endpoint: string | null; readonly region: string } | null;
   /** Per minute and principal. */
   readonly rate: { readonly points: number; readonly destructive: number };
   readonly lease: { readonly leaseMs: number; readonly heartbeatMs: number };
@@ -90,6 +92,16 @@ const VARIABLES = {
   DECLUTTER_AUTH_ALLOW_HTTP: flag.default(false),
   DECLUTTER_TARGET_HOSTS: hostList.default([]),
   DECLUTTER_ARCHIVE_DIR: z.string().optional(),
+  DECLUTTER_S3_BUCKET: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket')
+    .optional(),
+  DECLUTTER_S3_ENDPOINT: z.string().optional(),
+  DECLUTTER_S3_REGION: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/, 'must be the name of a region, such as eu-central-1')
+    .optional(),
+  DECLUTTER_S3_ALLOW_HTTP: flag.default(false),
   DECLUTTER_RATE_POINTS: wholeNumber(1, 100_000_000).default(6_000),
   DECLUTTER_RATE_DESTRUCTIVE: wholeNumber(1, 1_000_000).default(30),
   DECLUTTER_LEASE_MS: wholeNumber(200, 3_600_000).default(30_000),
@@ -152,7 +164,7 @@ const CONFLICTS: readonly Conflict[] = [
           problem: 'is missing: the issuer and the audience are set together',
         },
   ({ DECLUTTER_AUTH_ISSUER: issuer, DECLUTTER_AUTH_ALLOW_HTTP: allowHttp }) =>
-    issuer === undefined || isIssuer(issuer, allowHttp ?? false)
+    issuer === undefined || isSafeUrl(issuer, allowHttp ?? false)
       ? null
       : {
           variable: 'DECLUTTER_AUTH_ISSUER',
@@ -166,6 +178,21 @@ const CONFLICTS: readonly Conflict[] = [
           variable: 'DECLUTTER_HOST',
           problem:
             'must be loopback (127.0.0.1) as long as DECLUTTER_AUTH_ISSUER is not set: the embedded issuer is for this machine only',
+        },
+  ({ DECLUTTER_S3_ENDPOINT: endpoint, DECLUTTER_S3_ALLOW_HTTP: allowHttp }) =>
+    endpoint === undefined || isSafeUrl(endpoint, allowHttp ?? false)
+      ? null
+      : {
+          variable: 'DECLUTTER_S3_ENDPOINT',
+          problem:
+            'must be an https URL without name, password and query (http: on loopback, or with DECLUTTER_S3_ALLOW_HTTP=1)',
+        },
+  ({ DECLUTTER_S3_BUCKET: bucket, DECLUTTER_S3_ENDPOINT: endpoint, DECLUTTER_S3_REGION: region }) =>
+    bucket !== undefined || (endpoint === undefined && region === undefined)
+      ? null
+      : {
+          variable: 'DECLUTTER_S3_BUCKET',
+          problem: 'is missing: an endpoint and a region are those of a bucket',
         },
   ({ DECLUTTER_DEMO: demo, DATABASE_URL: url }) =>
     demo === true && url !== undefined
@@ -201,12 +228,19 @@ function configOf(values: Values): Config {
     auth: issuer === undefined || audience === undefined ? null : { issuer, audience },
     targetHosts: values.DECLUTTER_TARGET_HOSTS,
     archiveDir: resolve(values.DECLUTTER_ARCHIVE_DIR ?? `${dataDir}/archives`),
+    s3: bucketOf(values),
     rate: { points: values.DECLUTTER_RATE_POINTS, destructive: values.DECLUTTER_RATE_DESTRUCTIVE },
     lease: { leaseMs: values.DECLUTTER_LEASE_MS, heartbeatMs: values.DECLUTTER_HEARTBEAT_MS },
     snapshotEveryMs: values.DECLUTTER_SNAPSHOT_EVERY || null,
     secretKey: values.DECLUTTER_SECRET_KEY ?? null,
   };
 }
+
+const bucketOf = ({
+  DECLUTTER_S3_BUCKET: bucket,
+  DECLUTTER_S3_ENDPOINT: endpoint,
+  DECLUTTER_S3_REGION: region = 'us-east-1',
+}: Values): Config['s3'] => (bucket === undefined ? null : { bucket, endpoint: endpoint ?? null, region });
 
 /** The names, for the test that keeps docs/configuration.md complete. */
 export const VARIABLE_NAMES: readonly string[] = Object.keys(VARIABLES);
@@ -220,7 +254,7 @@ export function processEnvironment(): Environment {
   return { ...process.env };
 }
 
-function isIssuer(text: string, allowHttp: boolean): boolean {
+function isSafeUrl(text: string, allowHttp: boolean): boolean {
   const url = URL.parse(text);
   if (url === null || url.search !== '' || url.hash !== '' || url.username !== '') return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && (allowHttp || isLoopback(url.hostname)));

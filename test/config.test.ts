@@ -35,6 +35,12 @@ const REFUSED: [Record<string, string>, string, string][] = [
     'DECLUTTER_AUTH_ISSUER',
     'an issuer with a query',
   ],
+  [{ DECLUTTER_S3_REGION: 'eu-central-1' }, 'DECLUTTER_S3_BUCKET', 'the region of no bucket'],
+  [
+    { DECLUTTER_S3_BUCKET: 'rows', DECLUTTER_S3_ENDPOINT: 'http://minio:9000' },
+    'DECLUTTER_S3_ENDPOINT',
+    'rows that travel in clear text',
+  ],
   [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
 ];
 
@@ -72,6 +78,8 @@ describe('loadConfig', () => {
       DECLUTTER_AUTH_AUDIENCE: 'declutter',
       DECLUTTER_TARGET_HOSTS: ' DB.example.com, ,10.20.0.0/16',
       DECLUTTER_ARCHIVE_DIR: '/srv/archives',
+      DECLUTTER_S3_BUCKET: 'rows',
+      DECLUTTER_S3_ENDPOINT: 'https://minio.example.com:9000',
       DECLUTTER_SECRET_KEY: KEY.toString('hex'),
       DECLUTTER_DEMO: '',
       NODE_ENV: 'production',
@@ -83,6 +91,7 @@ describe('loadConfig', () => {
       auth: { issuer: 'https://id.example.com/realms/x', audience: 'declutter' },
       targetHosts: ['db.example.com', '10.20.0.0/16'],
       archiveDir: '/srv/archives',
+      s3: { bucket: 'rows', endpoint: 'https://minio.example.com:9000', region: 'us-east-1' },
       demo: false,
     });
     expect(config.secretKey?.equals(KEY)).toBe(true);

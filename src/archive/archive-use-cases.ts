@@ -15,7 +15,7 @@ import {
 import type { Store } from '../store/open-store.ts';
 import { requireRun } from '../store/runs.ts';
 import { READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
-import type { FileStore } from './file-store.ts';
+import type { ArchiveStore } from './archive-store.ts';
 import { unreadRows } from './unread-rows.ts';
 import { type ArchiveVerification, verifyFiles, verifyTable } from './verify-archive.ts';
 
@@ -23,7 +23,7 @@ export interface ArchiveDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly connect: (databaseId: string, settings: SessionSettings) => Promise<Session>;
-  readonly fileStores: ReadonlyMap<string, FileStore>;
+  readonly archiveStores: ReadonlyMap<string, ArchiveStore>;
 }
 
 /** What the API offers about archives. */
@@ -51,18 +51,18 @@ async function verify(deps: ArchiveDeps, archive: ArchiveView): Promise<ArchiveV
   const run = await requireRun(deps.store, archive.runId);
   const unread = (session: Session | null) => unreadRows(session, archive, segments, run);
   if (archive.kind === 'TABLE') return verifyTableWhole(deps, archive, segments, unread);
-  const files = deps.fileStores.get(archive.store ?? '');
-  if (!files)
+  const kept = deps.archiveStores.get(archive.store ?? '');
+  if (!kept)
     throw new DeclutterError(
       'PRECONDITION_FAILED',
       `This server has no archive store named "${archive.store ?? ''}".`,
     );
   const problems = await withSession(deps, archive, unread).catch((error: unknown) => {
-    // Files can be read while their database is away; the run's own count has to do then.
+    // Segments can be read while their database is away; the run's own count has to do then.
     if (error instanceof DeclutterError) return unread(null);
     throw error;
   });
-  return withProblems(await verifyFiles(files, segments), problems);
+  return withProblems(await verifyFiles(kept, segments), problems);
 }
 
 async function verifyTableWhole(

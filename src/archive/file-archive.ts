@@ -1,4 +1,4 @@
-import type { Frame, SegmentSink } from './segment-sink.ts';
+import type { Frame } from './segment-sink.ts';
 import {
   type LedgerSegment,
   listFrames,
@@ -8,19 +8,13 @@ import {
   writeSegment,
 } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
-import { fileExists, type FileStore, moveOrphans, openFile } from './file-store.ts';
+import { fileExists, type FileStore, openFile } from './file-store.ts';
+import { moveOrphans } from './move-orphans.ts';
+import { type Owner, SEGMENT_BYTES, type SegmentArchive } from './segment-archive.ts';
 import { SegmentFile } from './segment-file.ts';
 
-/** A segment is sealed at about this size: few files, and each small enough to read back at once. */
-const SEGMENT_BYTES = 64 * 1024 * 1024;
-
-interface Owner {
-  readonly runId: string;
-  readonly fence: number;
-}
-
 /** The archive of one run in a file store, held by one worker under one fence. */
-export class FileArchive implements SegmentSink {
+export class FileArchive implements SegmentArchive {
   readonly #store: FileStore;
   readonly #session: Session;
   readonly #owner: Owner;
@@ -86,8 +80,7 @@ export class FileArchive implements SegmentSink {
     this.#sealed += 1;
   }
 
-  /** how many this worker has sealed */
-  get sealedSegments(): number {
+  get milestones(): number {
     return this.#sealed;
   }
 

@@ -1,20 +1,44 @@
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { Stop } from '../domain/stop.ts';
+import type { ArchiveStore, StoredFile } from './archive-store.ts';
 
-/** A folder that keeps segments. All names in it are ours: run ids and numbers, so that no caller can name a path. */
-export interface FileStore {
-  readonly name: string;
+/** A folder that keeps segments. */
+export interface FileStore extends ArchiveStore {
+  readonly kind: 'FILES';
+  /** absolute */
   readonly root: string;
 }
 
-/** Where files go that no ledger row speaks of: kept for people to look at, never deleted by a run. */
-export const ORPHANS = 'orphans';
+type Folder = Pick<FileStore, 'root'>;
+
+export const makeFileStore = (name: string, root: string): FileStore => ({
+  name,
+  kind: 'FILES',
+  root,
+  trouble: () => troubleOf(root),
+  create: (location, bytes) => writeFile({ root }, location, bytes),
+  open: (location) => openWhole({ root }, location),
+  replace: (location, text) => replaceFile({ root }, location, text),
+  list: (runId) => filesOf({ root }, runId),
+  move: async (from, to) => {
+    await guarded(() => mkdir(path.dirname(path.join(root, to)), { recursive: true, mode: 0o700 }));
+    await renameFile({ root }, from, to);
+  },
+});
+
+export const isFileStore = (store: ArchiveStore): store is FileStore => store.kind === 'FILES';
+
+async function troubleOf(root: string): Promise<string | null> {
+  return access(root, constants.W_OK | constants.X_OK).then(
+    () => null,
+    (error: unknown) => `The folder of the store cannot be written to (${codeOf(error)}).`,
+  );
+}
 
 /** Creates a new file that must not exist yet, and makes its name durable. */
-export async function createFile(store: FileStore, location: string): Promise<FileHandle> {
+export async function createFile(store: Folder, location: string): Promise<FileHandle> {
   const file = path.join(store.root, location);
   await guarded(() => mkdir(path.dirname(file), { recursive: true, mode: 0o700 }));
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
@@ -24,11 +48,33 @@ export async function createFile(store: FileStore, location: string): Promise<Fi
   return handle;
 }
 
-export const openFile = (store: FileStore, location: string): Promise<FileHandle> =>
+async function writeFile(store: Folder, location: string, bytes: Buffer): Promise<void> {
+  const handle = await createFile(store, location);
+  try {
+    await guarded(async () => {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    });
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openWhole(store: Folder, location: string): Promise<StoredFile> {
+  const handle = await openFile(store, location);
+  const { size } = await guarded(() => handle.stat());
+  return {
+    size,
+    read: (into, offset, length, position) => guarded(() => handle.read(into, offset, length, position)),
+    close: () => handle.close(),
+  };
+}
+
+export const openFile = (store: Folder, location: string): Promise<FileHandle> =>
   guarded(() => open(path.join(store.root, location), constants.O_RDONLY | constants.O_NOFOLLOW));
 
 /** Never over another file: what has a final name holds rows that are nowhere else. */
-export async function renameFile(store: FileStore, from: string, to: string): Promise<void> {
+export async function renameFile(store: Folder, from: string, to: string): Promise<void> {
   if (await fileExists(store, to)) {
     throw new Stop(
       'ARCHIVE_STORE',
@@ -39,34 +85,15 @@ export async function renameFile(store: FileStore, from: string, to: string): Pr
   await syncFolder(path.join(store.root, path.dirname(to)));
 }
 
-/** Moves everything in the run's folder that the ledger does not know to orphans/. */
-export async function moveOrphans(
-  store: FileStore,
-  runId: string,
-  known: ReadonlySet<string>,
-): Promise<string[]> {
-  const moved: string[] = [];
-  for (const name of await filesOf(store, runId)) {
-    const location = `${runId}/${name}`;
-    if (known.has(location) || name === MANIFEST) continue;
-    await guarded(() => mkdir(path.join(store.root, ORPHANS), { recursive: true, mode: 0o700 }));
-    await renameFile(store, location, `${ORPHANS}/${runId}-${randomUUID()}-${name}`);
-    moved.push(location);
-  }
-  return moved;
-}
-
-export const MANIFEST = 'manifest.json';
-
-export async function fileExists(store: FileStore, location: string): Promise<boolean> {
+export async function fileExists(store: Folder, location: string): Promise<boolean> {
   return lstat(path.join(store.root, location)).then(
     (status) => status.isFile(),
     () => false,
   );
 }
 
-/** Replaces a small file as a whole: the old one stays until the new one is durable. */
-export async function replaceFile(store: FileStore, location: string, text: string): Promise<void> {
+/** The old one stays until the new one is durable. */
+async function replaceFile(store: Folder, location: string, text: string): Promise<void> {
   await guarded(() => mkdir(path.dirname(path.join(store.root, location)), { recursive: true, mode: 0o700 }));
   const temporary = `${location}.${process.pid}.new`;
   const handle = await guarded(() => open(path.join(store.root, temporary), 'w', 0o600));
@@ -80,9 +107,9 @@ export async function replaceFile(store: FileStore, location: string, text: stri
   await syncFolder(path.dirname(path.join(store.root, location)));
 }
 
-async function filesOf(store: FileStore, runId: string): Promise<string[]> {
+async function filesOf(store: Folder, runId: string): Promise<string[]> {
   try {
-    return await readdir(path.join(store.root, runId));
+    return (await readdir(path.join(store.root, runId))).map((name) => `${runId}/${name}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw storeFailure(error);
@@ -101,9 +128,9 @@ async function syncFolder(folder: string): Promise<void> {
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** What a failing store means for a run: it pauses, nothing is committed, and it can be resumed once there is room. */
-export function storeFailure(error: unknown): Error {
+function storeFailure(error: unknown): Error {
   if (error instanceof Stop) return error;
-  const code = (error as NodeJS.ErrnoException | null)?.code ?? 'unknown';
+  const code = codeOf(error);
   return NO_ROOM.has(code)
     ? new Stop('RESOURCE', `The archive store is full (${code}). Make room, then resume the run.`, 'PAUSED', {
         cause: error,
@@ -115,6 +142,8 @@ export function storeFailure(error: unknown): Error {
         { cause: error },
       );
 }
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? 'unknown';
 
 export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {

@@ -1,7 +1,7 @@
 import type { ArchiveContent, DatabaseIdentity } from '../domain/plan.ts';
 import { listSegments } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
-import { type FileStore, MANIFEST, replaceFile } from './file-store.ts';
+import { type ArchiveStore, manifestLocation } from './archive-store.ts';
 
 export interface ManifestSubject {
   readonly runId: string;
@@ -15,7 +15,7 @@ export interface ManifestSubject {
 
 /** What makes the segments readable when the target is gone; derived from the ledger, so it can be made again. */
 export async function writeManifest(
-  store: FileStore,
+  store: ArchiveStore,
   session: Session,
   subject: ManifestSubject,
 ): Promise<void> {
@@ -38,5 +38,5 @@ export async function writeManifest(
       sha256,
     })),
   };
-  await replaceFile(store, `${subject.runId}/${MANIFEST}`, `${JSON.stringify(manifest, null, 2)}\n`);
+  await store.replace(manifestLocation(subject.runId), `${JSON.stringify(manifest, null, 2)}\n`);
 }

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { Stop } from '../domain/stop.ts';
+import type { StoredBytes } from './archive-store.ts';
 
 /** @throws Stop ARCHIVE_DAMAGED when the file is shorter */
-export async function readExactly(handle: FileHandle, start: number, length: number): Promise<Buffer> {
+export async function readExactly(handle: StoredBytes, start: number, length: number): Promise<Buffer> {
   return fill(handle, Buffer.allocUnsafe(length), start);
 }
 
-async function fill(handle: FileHandle, bytes: Buffer, start: number): Promise<Buffer> {
+async function fill(handle: StoredBytes, bytes: Buffer, start: number): Promise<Buffer> {
   for (let done = 0; done < bytes.length;) {
     const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
     if (bytesRead === 0)
@@ -24,10 +24,15 @@ async function fill(handle: FileHandle, bytes: Buffer, start: number): Promise<B
 const PIECE = 1 << 18;
 
 /** Reads into the same piece of memory again and again: a segment's worth of garbage would show in the worker's size. */
-export async function hashOfFile(handle: FileHandle, length: number): Promise<string> {
+export async function hashOfFile(
+  handle: StoredBytes,
+  length: number,
+  goOn: () => void = () => undefined,
+): Promise<string> {
   const hash = createHash('sha256');
   const piece = Buffer.allocUnsafe(Math.min(PIECE, length));
   for (let start = 0; start < length; start += PIECE) {
+    goOn();
     hash.update(await fill(handle, piece.subarray(0, Math.min(PIECE, length - start)), start));
   }
   return hash.digest('hex');

@@ -17,7 +17,7 @@ export async function unreadRows(
   run: Pick<RunView, 'state' | 'result'>,
 ): Promise<PlanNotice[]> {
   const ledger = session && (await readLedger(session, archive.runId));
-  const named = (ledger?.segments ?? []).flatMap((segment) => problemOf(segment, segments) ?? []);
+  const named = (ledger?.segments ?? []).flatMap((segment) => problemOf(segment, segments, run) ?? []);
   if (named.length > 0) return named;
   const listed = segments.reduce((sum, { rows }) => sum + rows, 0);
   const archived = ledger?.rows ?? run.result.rowsArchived;
@@ -48,8 +48,13 @@ async function readLedger(session: Session, runId: string): Promise<Ledger | nul
 function problemOf(
   { sequence, location, sealed }: LedgerSegment,
   listed: readonly ArchiveSegmentView[],
+  { state }: Pick<RunView, 'state'>,
 ): PlanNotice | null {
   if (listed.some((segment) => segment.sequence === sequence)) return null;
+  if (sealed && !hasEnded(state)) {
+    const message = `The segment ${location} is not listed yet: its rows have not been read back by this check.`;
+    return { code: 'SEGMENT_UNSEALED', message, hint: FINISH };
+  }
   return sealed
     ? {
         code: 'SEGMENT_MISSING',

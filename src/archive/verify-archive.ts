@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises';
 import type { PlanNotice } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
 import { rowHash } from './row-hash.ts';
@@ -6,7 +5,7 @@ import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
 import { tableChecksum } from '../store/archives.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql } from '../target/sql.ts';
-import { type FileStore, openFile } from './file-store.ts';
+import type { ArchiveStore, StoredFile } from './archive-store.ts';
 import { hashOfFile } from './read-file.ts';
 import { rowsIn } from './zstd.ts';
 import { framesOf } from './zstd-frames.ts';
@@ -28,7 +27,7 @@ const HINT = 'Restore the segment from a backup of the archive store; its rows a
 
 /** Reads every segment back whole: checksum, size, number of rows, readability. */
 export async function verifyFiles(
-  store: FileStore,
+  store: ArchiveStore,
   segments: readonly ArchiveSegmentView[],
 ): Promise<ArchiveVerification> {
   const found: Found[] = [];
@@ -36,13 +35,13 @@ export async function verifyFiles(
   return summary(found);
 }
 
-async function verifyFile(store: FileStore, segment: ArchiveSegmentView): Promise<Found> {
+async function verifyFile(store: ArchiveStore, segment: ArchiveSegmentView): Promise<Found> {
   try {
-    const handle = await openFile(store, segment.location);
+    const file = await store.open(segment.location);
     try {
-      return compare(segment, await readWhole(handle));
+      return compare(segment, await readWhole(file));
     } finally {
-      await handle.close();
+      await file.close();
     }
   } catch (error) {
     return damaged(segment, `can't be read (${reasonOf(error)})`);
@@ -55,11 +54,11 @@ interface Content {
   readonly rows: number;
 }
 
-async function readWhole(handle: FileHandle): Promise<Content> {
-  const { size: bytes } = await handle.stat();
-  const sha256 = await hashOfFile(handle, bytes);
+async function readWhole(file: StoredFile): Promise<Content> {
+  const { size: bytes } = file;
+  const sha256 = await hashOfFile(file, bytes);
   let rows = 0;
-  for await (const frame of framesOf(handle, bytes)) rows += await rowsIn(frame);
+  for await (const frame of framesOf(file, bytes)) rows += await rowsIn(frame);
   return { bytes, sha256, rows };
 }
 

@@ -1,5 +1,5 @@
-import type { FileHandle } from 'node:fs/promises';
 import { Stop } from '../domain/stop.ts';
+import type { StoredBytes } from './archive-store.ts';
 import { readExactly } from './read-file.ts';
 
 const MAGIC = 0xfd2fb528;
@@ -15,7 +15,7 @@ const HEAD = 5;
  * after the first frame, where the zstd program reads on.
  * @throws Stop ARCHIVE_DAMAGED where a frame does not begin or end as it should
  */
-export async function* framesOf(handle: FileHandle, size: number): AsyncGenerator<Buffer> {
+export async function* framesOf(handle: StoredBytes, size: number): AsyncGenerator<Buffer> {
   for (const { start, length } of await framePositions(handle, size))
     yield readExactly(handle, start, length);
 }
@@ -25,7 +25,7 @@ export interface FramePosition {
   readonly length: number;
 }
 
-export async function framePositions(handle: FileHandle, size: number): Promise<FramePosition[]> {
+export async function framePositions(handle: StoredBytes, size: number): Promise<FramePosition[]> {
   const positions: FramePosition[] = [];
   for (let start = 0; start < size;) {
     const length = await frameLength(handle, start, size);
@@ -35,7 +35,7 @@ export async function framePositions(handle: FileHandle, size: number): Promise<
   return positions;
 }
 
-async function frameLength(handle: FileHandle, start: number, size: number): Promise<number> {
+async function frameLength(handle: StoredBytes, start: number, size: number): Promise<number> {
   const head = await readWithin(handle, start, HEAD, size);
   if (head.readUInt32LE(0) !== MAGIC) throw damaged();
   const descriptor = head.readUInt8(4);
@@ -74,7 +74,7 @@ export function contentSize(frame: Buffer): number | null {
   return sizeBytes === 2 ? size + 256 : size;
 }
 
-async function readWithin(handle: FileHandle, start: number, length: number, size: number): Promise<Buffer> {
+async function readWithin(handle: StoredBytes, start: number, length: number, size: number): Promise<Buffer> {
   if (start + length > size) throw damaged();
   return readExactly(handle, start, length);
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
-import type { FileStore } from '../archive/file-store.ts';
+import type { ArchiveStore } from '../archive/archive-store.ts';
+import { makeFileStore } from '../archive/file-store.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Config, Environment } from '../config.ts';
 import { type Connect, type ConnectDeps, makeConnect } from '../databases/connect.ts';
@@ -28,7 +29,7 @@ export interface Parts extends Setting {
   readonly embedded: Embedded | null;
   readonly connectDeps: ConnectDeps;
   readonly connect: Connect;
-  readonly fileStores: ReadonlyMap<string, FileStore>;
+  readonly archiveStores: ReadonlyMap<string, ArchiveStore>;
 }
 
 /** Opens them in order; the stack closes them in reverse. Migrations are applied unless that is left to `migrate`. */
@@ -49,7 +50,6 @@ export async function openParts(
     policy: { hosts: config.targetHosts, embedded },
     secrets: { env: setting.env, folders: SECRET_FOLDERS, box: await secretBox(config) },
   };
-  const fileStores = new Map([['local', await localStore(config.archiveDir)]]);
   return {
     ...setting,
     clock: systemClock,
@@ -58,7 +58,7 @@ export async function openParts(
     embedded,
     connectDeps,
     connect: makeConnect(connectDeps),
-    fileStores,
+    archiveStores: await archiveStores(config, stack),
   };
 }
 
@@ -74,7 +74,16 @@ async function secretBox({ secretKey, store, dataDir }: Config): Promise<SecretB
   return key === null ? null : makeSecretBox(key);
 }
 
-async function localStore(root: string): Promise<FileStore> {
-  await mkdir(root, { recursive: true, mode: 0o700 });
-  return { name: 'local', root };
+async function archiveStores(
+  { archiveDir, s3 }: Config,
+  stack: AsyncDisposableStack,
+): Promise<ReadonlyMap<string, ArchiveStore>> {
+  await mkdir(archiveDir, { recursive: true, mode: 0o700 });
+  const stores: ArchiveStore[] = [makeFileStore('local', archiveDir)];
+  if (s3 !== null) {
+    // The SDK takes its time to load and its memory: only who has a bucket pays for it.
+    const { makeS3Store } = await import('../archive/s3-store.ts');
+    stores.push(stack.adopt(makeS3Store('s3', s3), (store) => store.close()));
+  }
+  return new Map(stores.map((store) => [store.name, store]));
 }

@@ -16,17 +16,16 @@ import type { Parts } from './parts.ts';
 /** Everything that the API can do, each with what it needs and no more. */
 export function makeUseCases(parts: Parts): UseCases {
   const { store, connectDeps } = parts;
-  const planning = { ...parts, fileStores: new Set(parts.fileStores.keys()) };
   const analysis = makeAnalysisUseCases(analysisDeps(parts));
   return {
     analysis,
     databases: makeDatabases({ ...connectDeps, takeFirstSnapshot: analysis.takeSnapshot }),
-    plans: makePlans(planning),
-    protection: makeProtection(planning),
+    plans: makePlans(parts),
+    protection: makeProtection(parts),
     runs: makeRunUseCases<PlanView>({
       ...parts,
       findPlan: (id) => findPlan(store, id),
-      checkFresh: makeCheckPlanFresh(planning),
+      checkFresh: makeCheckPlanFresh(parts),
       loadPlan: loadPlan(store),
       maintenanceStop: () => readMaintenanceStop(store),
     }),

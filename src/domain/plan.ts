@@ -38,7 +38,7 @@ export interface Limits {
 export type Pick = 'HEAP_RANGES' | 'INDEX';
 
 export type ArchiveDestination =
-  | { readonly kind: 'FILES'; readonly store: string; readonly format: ArchiveFormat }
+  | { readonly kind: 'FILES' | 'S3'; readonly store: string; readonly format: ArchiveFormat }
   | { readonly kind: 'TABLE'; readonly schema: string; readonly table: string };
 
 export type OperationSpec =

@@ -50,3 +50,14 @@ export function endingAsked({ lease, stopping }: Pick<Performance, 'lease' | 'st
   }
   return null;
 }
+
+/** Somebody asks for an end while the run is only being made ready. */
+export class EndingWanted extends Error {
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super('The run is to end.');
+    this.name = 'EndingWanted';
+    this.ending = ending;
+  }
+}

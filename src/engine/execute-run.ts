@@ -10,7 +10,7 @@ import { transition } from '../store/runs.ts';
 import type { Session, SessionSettings } from '../target/session.ts';
 import { Fenced } from '../target/ledger.ts';
 import { TargetError } from '../target/sqlstate.ts';
-import type { FileStore } from '../archive/file-store.ts';
+import type { ArchiveStore } from '../archive/archive-store.ts';
 import { attemptRun } from './attempt-run.ts';
 import { LeaseLost, TurnBroken } from './batch.ts';
 import type { HealthCheck } from './define-throttle.ts';
@@ -26,7 +26,7 @@ export interface EngineDeps {
   readonly connect: (databaseId: string, settings: SessionSettings) => Promise<Session>;
   readonly operations: ReadonlyMap<string, Operation>;
   readonly healthChecks: readonly HealthCheck[];
-  readonly fileStores: ReadonlyMap<string, FileStore>;
+  readonly archiveStores: ReadonlyMap<string, ArchiveStore>;
   readonly loadPlan: (planId: string) => Promise<{ spec: PlanSpec; hash: string }>;
 }
 

@@ -1,39 +1,61 @@
-import { readFileArchive } from '../archive/read-archive.ts';
+import { readStoredArchive } from '../archive/read-archive.ts';
+import type { SourceArchive } from '../archive/source-archive.ts';
 import { verifyTable } from '../archive/verify-archive.ts';
 import type { PlanSpec } from '../domain/plan.ts';
-import type { SourceArchive } from '../archive/source-archive.ts';
 import { Stop } from '../domain/stop.ts';
 import { allSegments, type ArchiveView, findArchiveById } from '../store/archives.ts';
-import type { Session } from '../target/session.ts';
+import { TargetError } from '../target/sqlstate.ts';
+import { EndingWanted, endingAsked } from './endings.ts';
 import type { EngineDeps } from './execute-run.ts';
+import { type Watched, Watchdog } from './watchdog.ts';
 
-/** The archive that a restore reads, checked whole; null for every other operation. */
+/**
+ * The archive that a restore reads, checked whole; null for every other operation.
+ * @throws EndingWanted when somebody asks for an end while it is checked, which may take minutes
+ */
 export async function openSource(
   deps: EngineDeps,
   plan: PlanSpec,
-  session: Session,
+  run: Watched,
 ): Promise<SourceArchive | null> {
   const { operation } = plan;
   if (operation.kind !== 'RESTORE') return null;
   const archive = await findArchiveById(deps.store, operation.archiveId);
   if (!archive) throw new Stop('ARCHIVE_DAMAGED', 'The archive is not there any more.', 'FAILED');
   const segments = await allSegments(deps.store, archive.id);
-  if (archive.kind === 'TABLE') return openTable(session, archive, segments);
-  const store = deps.fileStores.get(archive.store ?? '');
-  if (store) return readFileArchive(store, segments, archive.content);
+  if (archive.kind === 'TABLE') return openTable(run, archive, segments);
+  const store = deps.archiveStores.get(archive.store ?? '');
+  if (store) return readStoredArchive(store, segments, archive.content, () => leaveWhenAsked(run));
   throw new Stop(
     'ARCHIVE_STORE',
     `This worker has no archive store named "${archive.store ?? ''}". Configure it, then resume.`,
   );
 }
 
+function leaveWhenAsked(run: Watched): void {
+  const ending = endingAsked(run);
+  if (ending) throw new EndingWanted(ending);
+}
+
 async function openTable(
-  session: Session,
+  run: Watched,
   archive: ArchiveView,
   segments: Awaited<ReturnType<typeof allSegments>>,
 ): Promise<SourceArchive> {
-  const { problems } = await verifyTable(session, archive, segments);
+  const { problems } = await watched(run, () => verifyTable(run.session, archive, segments));
   const problem = problems[0];
   if (problem) throw new Stop('ARCHIVE_DAMAGED', `${problem.message} Nothing was restored.`, 'FAILED');
   return { content: archive.content, frames: [] };
+}
+
+async function watched<T>(run: Watched, work: () => Promise<T>): Promise<T> {
+  leaveWhenAsked(run);
+  const watchdog = new Watchdog(run);
+  try {
+    return await watchdog.during(work);
+  } catch (error) {
+    if (error instanceof TargetError && error.failure === 'CANCELLED')
+      throw new EndingWanted(watchdog.verdict());
+    throw error;
+  }
 }

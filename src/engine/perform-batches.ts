@@ -112,7 +112,7 @@ async function takeSmaller(error: unknown, tuner: BatchTuner, retries: RetryBudg
   }
   if (error instanceof StoreBusy) tuner.shrink();
   await retries.waitFor(error);
-  if (retries.wasCancelled) tuner.shrink();
+  if (retries.wantsLess) tuner.shrink();
 }
 
 /** A run does what its plan says, or stops: more rows than it counted (beyond the tolerance) is another plan. */

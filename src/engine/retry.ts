@@ -1,3 +1,4 @@
+import { StoreBusy } from '../archive/store-busy.ts';
 import type { Clock } from '../clock.ts';
 import { Stop } from '../domain/stop.ts';
 import { sql } from '../target/sql.ts';
@@ -28,12 +29,19 @@ export function stopFor(error: unknown): unknown {
   return stop ? new Stop(stop.stateCode, error.message, stop.outcome, { cause: error }) : error;
 }
 
+const PASSING: readonly FailureClass[] = ['RETRY', 'LOCKED', 'CANCELLED'];
+
+/** Whether another try may do. */
+const passes = (error: unknown): boolean =>
+  error instanceof StoreBusy || (error instanceof TargetError && PASSING.includes(error.failure));
+
 /** How often a batch is tried again: deadlocks and time-outs pass, a lock held for long does not. */
 export class RetryBudget {
   readonly #session: Session;
   readonly #clock: Clock;
   #failures = 0;
-  wasCancelled = false;
+  /** The next try had better treat fewer rows: this one was too slow for the database, or again for the archive store. */
+  wantsLess = false;
 
   constructor({ session, clock }: { session: Session; clock: Clock }) {
     this.#session = session;
@@ -46,15 +54,14 @@ export class RetryBudget {
 
   /** Waits a little before the next try. @throws Stop with the reason once the tries are used up, or where none would help */
   async waitFor(error: unknown): Promise<void> {
-    if (!(error instanceof TargetError) || !['RETRY', 'LOCKED', 'CANCELLED'].includes(error.failure))
-      throw stopFor(error);
+    if (!passes(error)) throw stopFor(error);
     this.#failures += 1;
-    this.wasCancelled = error.failure === 'CANCELLED';
+    this.wantsLess = error instanceof TargetError ? error.failure === 'CANCELLED' : this.#failures > 1;
     if (this.#failures < TRIES) {
       await this.#clock.sleep(2 ** this.#failures * 50 * (0.5 + Math.random()));
       return;
     }
-    if (error.failure === 'LOCKED')
+    if (error instanceof TargetError && error.failure === 'LOCKED')
       throw new Stop('LOCKED', await this.#whoBlocks(), 'PAUSED', { cause: error });
     throw stopFor(error);
   }

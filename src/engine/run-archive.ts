@@ -1,5 +1,7 @@
-import { FileArchive } from '../archive/file-archive.ts';
+import type { ArchiveStore } from '../archive/archive-store.ts';
 import { writeManifest } from '../archive/manifest.ts';
+import { openSegments } from '../archive/open-segments.ts';
+import type { SegmentArchive } from '../archive/segment-archive.ts';
 import type { ArchiveContent, ArchiveDestination } from '../domain/plan.ts';
 import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
@@ -8,7 +10,6 @@ import type { Relation } from '../target/catalog.ts';
 import { listSegments, tableTotals, underFence, writeSegment } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql, toText } from '../target/sql.ts';
-import type { FileStore } from '../archive/file-store.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
 
 interface Opening {
@@ -19,22 +20,24 @@ interface Opening {
   readonly fence: number;
 }
 
-/** The archive of a run that makes one: its segments in a file store, or its table in the same database. */
+/** Segments in a store of the configuration. */
+interface Kept {
+  readonly archive: SegmentArchive;
+  readonly store: ArchiveStore;
+}
+
+/** The archive of a run that makes one: its segments in a store, or its table in the same database. */
 export class RunArchive {
   readonly holder: { readonly schema: string; readonly name: string } | null;
   readonly #opening: Opening;
   readonly #content: ArchiveContent;
-  readonly #files: { readonly archive: FileArchive; readonly store: FileStore } | null;
-  #sealed = 0;
+  readonly #kept: Kept | null;
+  #milestones = 0;
 
-  private constructor(
-    opening: Opening,
-    content: ArchiveContent,
-    files: { archive: FileArchive; store: FileStore } | null,
-  ) {
+  private constructor(opening: Opening, content: ArchiveContent, kept: Kept | null) {
     this.#opening = opening;
     this.#content = content;
-    this.#files = files;
+    this.#kept = kept;
     this.holder = content.holder;
   }
 
@@ -45,33 +48,33 @@ export class RunArchive {
     const { destination } = operation;
     const content = await contentFor(opening, destination);
     if (!content) return null;
-    const archive = new RunArchive(opening, content, await openFiles(opening, destination));
+    const archive = new RunArchive(opening, content, await openKept(opening, destination));
     await archive.#record();
     return archive;
   }
 
   get sink(): SegmentSink | null {
-    return this.#files?.archive ?? null;
+    return this.#kept?.archive ?? null;
   }
 
   /** After the COMMIT of the batch whose frame this is. */
   async confirm(frame: Frame, rows: number): Promise<void> {
-    if (!this.#files) return;
-    await this.#files.archive.confirm(frame, rows);
-    if (this.#files.archive.sealedSegments === this.#sealed) return;
-    this.#sealed = this.#files.archive.sealedSegments;
+    if (!this.#kept) return;
+    await this.#kept.archive.confirm(frame, rows);
+    if (this.#kept.archive.milestones === this.#milestones) return;
+    this.#milestones = this.#kept.archive.milestones;
     await this.#record();
   }
 
   /** At every orderly end, a pause too: what is archived is sealed, listed and readable. */
   async finish(): Promise<void> {
-    if (this.#files) await this.#files.archive.finish();
+    if (this.#kept) await this.#kept.archive.finish();
     else await this.#sealTable();
     await this.#record();
   }
 
   async close(): Promise<void> {
-    await this.#files?.archive.close();
+    await this.#kept?.archive.close();
   }
 
   async #sealTable(): Promise<void> {
@@ -113,8 +116,8 @@ export class RunArchive {
     );
     const { spec, hash } = turn.plan;
     const [subject] = spec.relations;
-    if (!this.#files || !subject) return;
-    await writeManifest(this.#files.store, session, {
+    if (!this.#kept || !subject) return;
+    await writeManifest(this.#kept.store, session, {
       runId,
       planHash: hash,
       identity: spec.identity,
@@ -136,15 +139,18 @@ async function contentFor(opening: Opening, destination: ArchiveDestination): Pr
   return content;
 }
 
-async function openFiles({ deps, turn, session, fence }: Opening, destination: ArchiveDestination) {
-  if (destination.kind !== 'FILES') return null;
-  const store = deps.fileStores.get(destination.store);
-  if (!store)
+async function openKept(
+  { deps, turn, session, fence }: Opening,
+  destination: ArchiveDestination,
+): Promise<Kept | null> {
+  if (destination.kind === 'TABLE') return null;
+  const store = deps.archiveStores.get(destination.store);
+  if (store?.kind !== destination.kind)
     throw new Stop(
       'ARCHIVE_STORE',
       `This worker has no archive store named "${destination.store}". Configure it, then resume.`,
     );
-  return { store, archive: await FileArchive.open(store, session, { runId: turn.claim.runId, fence }) };
+  return { store, archive: await openSegments(store, session, { runId: turn.claim.runId, fence }) };
 }
 
 async function register(
@@ -158,8 +164,8 @@ async function register(
     schema: relation?.schema ?? '',
     table: relation?.name ?? '',
     kind: destination.kind,
-    format: destination.kind === 'FILES' ? destination.format : null,
-    store: destination.kind === 'FILES' ? destination.store : null,
+    format: destination.kind === 'TABLE' ? null : destination.format,
+    store: destination.kind === 'TABLE' ? null : destination.store,
     content,
   });
 }

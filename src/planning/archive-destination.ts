@@ -6,18 +6,19 @@ import type { Session } from '../target/session.ts';
 import { ident, sql, toText } from '../target/sql.ts';
 import { columnNeeds, missingRights, type Need, ownerNeed, schemaNeeds } from './check-rights.ts';
 import { refuseRelation } from './check-subject.ts';
-import { nameOf, notice, type PlanContext } from './plan-context.ts';
+import { nameOf, notice, type PlanContext, type PlanningDeps } from './plan-context.ts';
 import type { ArchiveDestinationInput } from './plan-inputs.ts';
 
-export const DEFAULT_STORE = 'local';
+/** The stores that are meant when none is named. */
+const DEFAULT_STORES = { FILES: 'local', S3: 's3' };
 
 /** Where the rows would go, with all defaults filled in. @throws BAD_USER_INPUT */
 export function destinationFrom(input: ArchiveDestinationInput, source: Relation): ArchiveDestination {
-  if (input.kind === 'S3') throw badInput('This version archives to FILES and TABLE.');
-  if (input.kind === 'FILES') {
+  if (input.kind !== 'TABLE') {
     if (input.schema != null || input.table != null)
-      throw badInput('FILES takes store and format, not schema and table.');
-    return { kind: 'FILES', store: input.store ?? DEFAULT_STORE, format: input.format ?? 'COPY_ZSTD' };
+      throw badInput(`${input.kind} takes store and format, not schema and table.`);
+    const store = input.store ?? DEFAULT_STORES[input.kind];
+    return { kind: input.kind, store, format: input.format ?? 'COPY_ZSTD' };
   }
   if (input.store != null || input.format != null)
     throw badInput('TABLE takes schema and table, not store and format.');
@@ -28,7 +29,7 @@ export function destinationFrom(input: ArchiveDestinationInput, source: Relation
 }
 
 type Context = Pick<PlanContext, 'session' | 'capabilities'>;
-type Stores = { readonly fileStores: ReadonlySet<string> };
+type Stores = Pick<PlanningDeps, 'archiveStores'>;
 
 /** What stands in the way of archiving there, rights included. Also asked again when a run is to start. */
 export async function checkDestination(
@@ -60,26 +61,39 @@ export async function destinationNeeds(
 
 /** What stands in the way of archiving there but rights. */
 export async function examineDestination(
-  { session, fileStores }: Context & Stores,
+  { session, archiveStores }: Context & Stores,
   destination: ArchiveDestination,
   source: Relation,
 ): Promise<PlanNotice[]> {
   if (destination.kind === 'TABLE') return examineTable(session, destination, source);
-  const { store, format } = destination;
+  const { format } = destination;
   return [
-    ...(fileStores.has(store)
-      ? []
-      : [
-          notice(
-            'UNKNOWN_STORE',
-            `No archive store is named "${store}".`,
-            `Configured are: ${[...fileStores].join(', ')}.`,
-          ),
-        ]),
+    ...(await examineStore(archiveStores, destination)),
     ...(format === 'COPY_ZSTD'
       ? []
       : [notice('FORMAT_UNAVAILABLE', `This version does not write ${format}.`, 'Use COPY_ZSTD.')]),
   ];
+}
+
+type Stored = Exclude<ArchiveDestination, { kind: 'TABLE' }>;
+
+async function examineStore(
+  stores: Stores['archiveStores'],
+  { kind, store: name }: Stored,
+): Promise<PlanNotice[]> {
+  const store = stores.get(name);
+  if (store?.kind !== kind) {
+    const configured = [...stores].filter(([, { kind: other }]) => other === kind).map(([other]) => other);
+    const hint =
+      configured.length > 0
+        ? `Configured are: ${configured.join(', ')}.`
+        : 'Set DECLUTTER_S3_BUCKET for all processes (docs/configuration.md).';
+    return [notice('UNKNOWN_STORE', `No archive store for ${kind} is named "${name}".`, hint)];
+  }
+  const trouble = await store.trouble();
+  return trouble === null
+    ? []
+    : [notice('ARCHIVE_STORE_TROUBLE', trouble, 'Mend the store, then plan again.')];
 }
 
 type Table = Extract<ArchiveDestination, { kind: 'TABLE' }>;

@@ -20,13 +20,13 @@ import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
 import { checkArchive } from './check-archive.ts';
 import { holdInTheWay } from './holds.ts';
-import { DEFAULT_BUDGET_MS, nameOf } from './plan-context.ts';
+import { DEFAULT_BUDGET_MS, type DestinationStore, nameOf } from './plan-context.ts';
 
 export interface CheckDeps {
   readonly store: Store;
   readonly connect: Connect;
   readonly clock: Clock;
-  readonly fileStores: ReadonlySet<string>;
+  readonly archiveStores: ReadonlyMap<string, DestinationStore>;
   readonly budgetMs?: number;
 }
 
@@ -141,7 +141,7 @@ async function destinationChange(
   if (source === null) return `the table ${nameOf(subject)} was dropped`;
   const capabilities = await session.transaction(() => readCapabilities(session));
   const [problem] = await checkDestination(
-    { session, capabilities, fileStores: deps.fileStores },
+    { session, capabilities, archiveStores: deps.archiveStores },
     operation.destination,
     source,
   );

@@ -53,9 +53,9 @@ export function deletionSteps(look: Look): Step[] {
 function verb({ destination, relation }: Look): string {
   if (destination === null) return `Delete the rows of ${nameOf(relation)}`;
   const to =
-    destination.kind === 'FILES'
-      ? `files of the store ${destination.store}`
-      : `the table ${destination.schema}.${destination.table}`;
+    destination.kind === 'TABLE'
+      ? `the table ${destination.schema}.${destination.table}`
+      : `${destination.kind === 'FILES' ? 'files' : 'objects'} of the store ${destination.store}`;
   return `Move the rows of ${nameOf(relation)} to ${to}`;
 }
 
@@ -65,7 +65,7 @@ function moved({ destination, relation }: Look, deletion: Sql): Sql {
     relation.columns.map(({ name }) => ident(name)),
     ', ',
   );
-  if (destination.kind === 'FILES') return sql`COPY (${deletion} RETURNING ${columns}) TO STDOUT`;
+  if (destination.kind !== 'TABLE') return sql`COPY (${deletion} RETURNING ${columns}) TO STDOUT`;
   return sql`WITH gone AS (${deletion} RETURNING ${columns}) INSERT INTO ${ident(destination.schema, childName(destination.table))} (${columns}) SELECT ${columns} FROM gone`;
 }
 

@@ -3,7 +3,7 @@ import type { Relation } from '../target/catalog.ts';
 import type { Look } from './plan-deletion.ts';
 
 /** Rows a second of work without rest, ledger and fences included, and bytes a second; measured on two cores. */
-const RATES = { PURGE: 250_000, FILES: 75_000, TABLE: 60_000, LISTED: 150_000, RESTORE: 60_000 };
+const RATES = { PURGE: 250_000, FILES: 75_000, S3: 40_000, TABLE: 60_000, LISTED: 150_000, RESTORE: 60_000 };
 const BYTES_PER_SECOND = 100_000_000;
 /** Until a worker has taken the run and opened the table, and to end it; no rest in these. */
 const AROUND_SECONDS = 2;
@@ -37,7 +37,7 @@ export function deletionForecast(
     estimatedSeconds: secondsAt(throttle.dutyCycle, seconds),
     walBytes: Math.round(rows * WAL_BYTES_PER_ROW + blocks * BLOCK_BYTES + copies),
     diskNeededBytes:
-      destination === null ? 0 : Math.round(destination.kind === 'FILES' ? bytes * COMPRESSED : bytes),
+      destination === null ? 0 : Math.round(destination.kind === 'TABLE' ? bytes : bytes * COMPRESSED),
     bytesReclaimed: 0,
     bytesReusable: bytes,
   };

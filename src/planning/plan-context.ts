@@ -1,3 +1,4 @@
+import type { ArchiveStore } from '../archive/archive-store.ts';
 import type { Clock } from '../clock.ts';
 import type { Connect } from '../databases/connect.ts';
 import { checkIdentifier } from '../domain/identifier.ts';
@@ -11,12 +12,15 @@ import { readIdentity } from '../target/identity.ts';
 import { READ_SETTINGS, type Session } from '../target/session.ts';
 import { Budget } from './budget.ts';
 
+/** What a plan asks of an archive store. */
+export type DestinationStore = Pick<ArchiveStore, 'kind' | 'trouble'>;
+
 export interface PlanningDeps {
   readonly store: Store;
   readonly connect: Connect;
   readonly clock: Clock;
-  /** Names of the file stores that archives may go to. */
-  readonly fileStores: ReadonlySet<string>;
+  /** By name: where archives may go besides tables. */
+  readonly archiveStores: ReadonlyMap<string, DestinationStore>;
   /** How long a plan may count before it estimates. */
   readonly budgetMs?: number;
 }

@@ -2,7 +2,7 @@ import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
 import { limitsFrom, runLimits } from '../domain/limits.ts';
 import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
-import { throttleFrom } from '../domain/throttle.ts';
+import { throttleForObjects, throttleFrom } from '../domain/throttle.ts';
 import type { DependentRows } from '../domain/words.ts';
 import type { Relation } from '../target/catalog.ts';
 import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
@@ -34,7 +34,8 @@ export async function planDeletion(
   const relation = await requireRelation(context, input.schema, input.table);
   const destination = destinationInput && destinationFrom(destinationInput, relation);
   await checkFilterValues(context.session, filter, relation);
-  const throttle = throttleFrom(input.throttle);
+  const throttle =
+    destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
   const shared = { relations: [relation], subject: relation, throttle, cutoff };
   const operation = (pick: Pick, chosenRows: RowFilter): OperationSpec => {
     const rows = { filter: chosenRows, dependents: input.dependents, pick };
@@ -82,7 +83,7 @@ const withTrial = (effects: Effects, trial: Trial): Effects => ({
 async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
   const { context, relation, held, measured, limits, destination } = look;
   const publications = await checkPublications(context, relation);
-  const stores = { ...context, fileStores: context.deps.fileStores };
+  const stores = { ...context, archiveStores: context.deps.archiveStores };
   return {
     holds: held.ids,
     impact: deletionForecast(look, effects.lookUpSeconds),

@@ -1,6 +1,10 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { readExactly } from '../../src/archive/read-file.ts';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
+import { s3Server } from '../support/s3-server.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
 import { fingerprintOf, loadArchive } from '../support/fingerprint.ts';
@@ -23,8 +27,26 @@ afterEach(async () => {
 const TABLE = `"Sch ""é"""."Ta ble ""☃"", x"`;
 const DESTINATIONS: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination'][] = [
   { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+  { kind: 'S3', store: 's3', format: 'COPY_ZSTD' },
   { kind: 'TABLE', schema: 'public', table: 'Ar"chive é' },
 ];
+
+const bucket = await s3Server();
+afterAll(() => bucket.close());
+
+const work = (runId: string) =>
+  engine.work(runId, undefined, {
+    archiveStores: new Map([...engine.deps.archiveStores, ['s3', bucket.store]]),
+  });
+
+/** What `aws s3 cp --recursive` does. */
+async function download(runId: string): Promise<void> {
+  await mkdir(path.join(engine.archiveDir, runId));
+  for (const location of await bucket.store.list(runId)) {
+    const file = await bucket.store.open(location);
+    await writeFile(path.join(engine.archiveDir, location), await readExactly(file, 0, file.size));
+  }
+}
 
 /** Archives two thirds of a table with every type, checks what is kept by other means, and puts it back. */
 async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<void> {
@@ -38,9 +60,10 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
     pick: 'HEAP_RANGES',
     destination,
   });
-  expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
-  if (destination.kind === 'FILES') await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
-  const kept = destination.kind === 'FILES' ? 'kept' : '"Ar""chive é"';
+  expect(await work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
+  if (destination.kind === 'S3') await download(runId);
+  if (destination.kind !== 'TABLE') await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
+  const kept = destination.kind === 'TABLE' ? '"Ar""chive é"' : 'kept';
   expect(await fingerprintOf(database, `SELECT * FROM ${TABLE} UNION ALL SELECT * FROM ${kept}`)).toEqual(
     original,
   );
@@ -56,7 +79,7 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
     schema: EVERY_TYPE.schema,
     table: EVERY_TYPE.name,
   });
-  expect(await engine.work(restoreId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 400 } });
+  expect(await work(restoreId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 400 } });
   expect(await fingerprintOf(database, `SELECT * FROM ${TABLE}`)).toEqual(original);
   const [next] = await database.run(
     `INSERT INTO ${TABLE} ("Old at") VALUES (now()) RETURNING "Id"::int AS id`,

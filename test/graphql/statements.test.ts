@@ -70,7 +70,7 @@ function serve({ store }: TestStore): Promise<ApiServer> {
   return apiServer({
     analysis,
     databases: makeDatabases({ ...base, takeFirstSnapshot: analysis.takeSnapshot }),
-    plans: makePlans({ ...base, connect: makeConnect(base), clock: systemClock, fileStores: new Set() }),
+    plans: makePlans({ ...base, connect: makeConnect(base), clock: systemClock, archiveStores: new Map() }),
     runs: { list: (query) => listRuns(store, query) },
   });
 }

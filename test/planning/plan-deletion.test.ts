@@ -404,6 +404,9 @@ describe('the plan of an archive', () => {
 
   it.each([
     [{ kind: 'FILES', store: 'elsewhere' }, 'UNKNOWN_STORE'],
+    [{ kind: 'S3' }, 'UNKNOWN_STORE'],
+    [{ kind: 'FILES', store: 'away' }, 'ARCHIVE_STORE_TROUBLE'],
+    [{ kind: 'S3', store: 'local' }, 'UNKNOWN_STORE'],
     [{ kind: 'FILES', format: 'PARQUET' }, 'FORMAT_UNAVAILABLE'],
     [{ kind: 'TABLE', table: 'fewer' }, 'ARCHIVE_TABLE_INCOMPATIBLE'],
     [{ kind: 'TABLE', table: 'others' }, 'ARCHIVE_TABLE_INCOMPATIBLE'],

@@ -69,7 +69,7 @@ export async function makePlanning(
     store,
     connect: makeConnect(base),
     clock: systemClock,
-    fileStores: new Set(['local']),
+    archiveStores: new Map([storeNamed('local', null), storeNamed('away', 'The folder is away.')]),
     ...(options.budgetMs === undefined ? {} : { budgetMs: options.budgetMs }),
   };
   return {
@@ -85,3 +85,6 @@ export async function makePlanning(
     },
   };
 }
+
+const storeNamed = (name: string, trouble: string | null) =>
+  [name, { kind: 'FILES' as const, trouble: () => Promise.resolve(trouble) }] as const;

@@ -32,7 +32,7 @@ export const archive = {
     const picker = new RowPicker(session, table, filter, spec.pick, context.cursor);
     await picker.open();
     if (spec.destination.kind === 'TABLE') await createHolder(context, spec.destination);
-    const move = spec.destination.kind === 'FILES' ? moveToFile : moveToTable;
+    const move = spec.destination.kind === 'TABLE' ? moveToTable : moveToFile;
     return pickedWork(
       picker,
       async (batchSession, places, size) => {

@@ -1,0 +1,117 @@
+import { Stop } from '../domain/stop.ts';
+import { release } from '../release.ts';
+import { type LedgerSegment, listSegments, underFence, writeSegment } from '../target/ledger.ts';
+import type { Session } from '../target/session.ts';
+import type { ArchiveStore } from './archive-store.ts';
+import { moveOrphans } from './move-orphans.ts';
+import { hashOf, readExactly } from './read-file.ts';
+import { type Owner, SEGMENT_BYTES, type SegmentArchive } from './segment-archive.ts';
+import type { Frame } from './segment-sink.ts';
+import { compress, rowsIn } from './zstd.ts';
+
+/** The rows of a batch are locked while they are stored; a store that takes longer has the batch rolled back and tried again. */
+const STORE_MS = 2_000;
+
+/**
+ * The archive of one run as a segment for each batch, for stores that cannot append: it is there, whole and read back, before
+ * the batch commits. A batch that is rolled back leaves an object that the ledger does not know, under a name that is not
+ * used again.
+ */
+export class ObjectArchive implements SegmentArchive {
+  readonly #store: ArchiveStore;
+  readonly #session: Session;
+  readonly #owner: Owner;
+  readonly #storeMs: number;
+  #lastSequence = 0;
+  #tries = 0;
+  #bytes = 0;
+
+  private constructor(store: ArchiveStore, session: Session, owner: Owner, storeMs: number) {
+    this.#store = store;
+    this.#session = session;
+    this.#owner = owner;
+    this.#storeMs = storeMs;
+  }
+
+  /** Objects that the ledger does not know go to orphans/. */
+  static async open(
+    store: ArchiveStore,
+    session: Session,
+    owner: Owner,
+    storeMs = STORE_MS,
+  ): Promise<ObjectArchive> {
+    const archive = new ObjectArchive(store, session, owner, storeMs);
+    const segments = await archive.#clearOrphans();
+    archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
+    return archive;
+  }
+
+  async append(session: Session, text: Buffer, rows: number): Promise<Frame> {
+    const { runId, fence } = this.#owner;
+    const bytes = await compress(text);
+    const [sequence, sha256] = [this.#lastSequence + 1, hashOf(bytes)];
+    const location = this.#nextLocation(sequence);
+    await this.#keep(location, bytes, { sha256, rows });
+    const segment = { sequence, location, sealed: true, rows, bytes: bytes.length, sha256 };
+    await writeSegment(session, runId, fence, segment);
+    const frame = { segment: sequence, start: 0, length: bytes.length, sha256, rowHash: null };
+    release(bytes);
+    return frame;
+  }
+
+  confirm({ segment, length }: Frame): Promise<void> {
+    this.#lastSequence = segment;
+    this.#bytes += length;
+    return Promise.resolve();
+  }
+
+  get milestones(): number {
+    return Math.floor(this.#bytes / SEGMENT_BYTES);
+  }
+
+  async finish(): Promise<void> {
+    await this.#clearOrphans();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #nextLocation(sequence: number): string {
+    const { runId, fence } = this.#owner;
+    this.#tries += 1;
+    return `${runId}/${String(sequence).padStart(6, '0')}-f${fence}-${this.#tries}.copy.zst`;
+  }
+
+  async #keep(location: string, bytes: Buffer, expected: { sha256: string; rows: number }): Promise<void> {
+    const deadline = AbortSignal.timeout(this.#storeMs);
+    await this.#store.create(location, bytes, deadline);
+    const stored = await readBack(this.#store, location, deadline);
+    if (hashOf(stored) !== expected.sha256 || (await rowsIn(stored)) !== expected.rows) {
+      throw new Stop(
+        'ARCHIVE_STORE',
+        'The archive store gave back other bytes than were written. Check the store.',
+      );
+    }
+    release(stored);
+  }
+
+  /** Under the fence: a worker that wakes up late must not move the objects of its successor. */
+  async #clearOrphans(): Promise<LedgerSegment[]> {
+    const { runId, fence } = this.#owner;
+    return underFence(this.#session, runId, fence, async () => {
+      const segments = await listSegments(this.#session, runId);
+      await moveOrphans(this.#store, runId, new Set(segments.map(({ location }) => location)));
+      return segments;
+    });
+  }
+}
+
+async function readBack(store: ArchiveStore, location: string, deadline: AbortSignal): Promise<Buffer> {
+  const file = await store.open(location, deadline);
+  try {
+    return await readExactly(file, 0, file.size);
+  } finally {
+    await file.close();
+  }
+}
