@@ -10,6 +10,7 @@ const table = { database: 'shop', schema: 'public', table: 'event' };
 /** As the kinds make them. */
 const REMEDIES = [
   planRemedy('Reorganization', 'VACUUM', { ...table, method: 'VACUUM' }),
+  planRemedy('Reorganization', 'ANALYZE', { ...table, method: 'ANALYZE' }),
   planRemedy('Reindex', 'rebuild', { ...table, indexes: ['event_pkey'] }),
   planRemedy('Archive', 'archive', {
     ...table,
