@@ -148,6 +148,8 @@ const byAge = (shares: readonly number[]) => ({
   365: shares[2] ?? 0,
 });
 
+const sampleOf = (share: number) => sql`TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)`;
+
 interface CountRow {
   rows: number;
   filled: number;
@@ -156,9 +158,8 @@ interface CountRow {
 
 async function tailBySample({ rows, now }: Sources, aged: AgedTable): Promise<TailAnswer> {
   const share = Math.min(100, (100 * SAMPLED_PAGES) / Math.max(aged.table.pages.count, 1));
-  const sample = sql`TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)`;
   for (const scale of scalesOf(aged.column.type, now)) {
-    const answer = await rows.sample<CountRow>(countQuery(aged, scale, sample));
+    const answer = await rows.sample<CountRow>(countQuery(aged, scale, sampleOf(share)));
     if (isNotRead(answer)) return answer;
     if (answer.rows === 0) return { notRead: 'No row was on the pages that were sampled.' };
     const tail = tailOfCounts(answer, scale, 'SAMPLE');
@@ -169,7 +170,7 @@ async function tailBySample({ rows, now }: Sources, aged: AgedTable): Promise<Ta
 
 /** Every row, in the scale that is known by now. */
 export async function countTail(rows: RowReader, aged: AgedTable, { scale }: Tail): Promise<Tail | NotRead> {
-  const answer = await rows.whole<CountRow>(aged.table.heapBytes, countQuery(aged, scale, sql``));
+  const answer = await rows.whole<CountRow>(aged.table.heapBytes, countQuery(aged, scale, sampleOf(100)));
   if (isNotRead(answer)) return answer;
   return tailOfCounts(answer, scale, 'COUNT') ?? { notRead: 'Its numbers are no times any more.' };
 }

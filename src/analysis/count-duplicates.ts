@@ -66,7 +66,7 @@ export async function countDuplicates(
   rows: RowReader,
   question: DuplicateQuestion,
 ): Promise<DuplicateCount | NotRead> {
-  const seen = await rows.whole<Seen>(question.subject.table.heapBytes, groupsQuery(question, null));
+  const seen = await rows.whole<Seen>(question.subject.table.heapBytes, groupsQuery(question, 100));
   return isNotRead(seen) ? seen : { ...seen, method: 'COUNT', estimated: seen.surplus, filled: seen.rows };
 }
 
@@ -98,12 +98,12 @@ export function exceptions(
 }
 
 /** First by the values as they are, then by what of them counts: so both are told apart in one pass. */
-function groupsQuery(question: DuplicateQuestion, share: number | null): Sql {
+function groupsQuery(question: DuplicateQuestion, share: number): Sql {
   const { subject, parts } = question;
   const columns = parts.map((part) => columnOf('t', part));
   const named = columns.map((column, i) => sql`${column} AS ${keys(parts)[i] as Sql}`);
   const compared = keys(parts).map((key, i) => comparable(parts[i] as KeyPart, key));
-  const sample = share === null ? sql`` : sql`TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)`;
+  const sample = sql`TABLESAMPLE system (${String(share)}::float4) REPEATABLE (1)`;
   return sql`
     SELECT coalesce(sum(g.n), 0)::float8 AS rows, count(*) FILTER (WHERE g.n > 1)::float8 AS groups,
            coalesce(sum(g.n - 1), 0)::float8 AS surplus, coalesce(sum(g.same), 0)::float8 AS same,

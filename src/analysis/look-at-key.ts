@@ -28,6 +28,8 @@ const isLoose = (parts: readonly KeyPart[]) => parts.some(({ ignoreCase, trim })
 const SMALL_PAGES = 1_000;
 const MOST_ROWS_A_VALUE = 1_000;
 const FIRST_USER_OID = 16_384;
+/** Our look-ups count as use: an index that nobody else uses must go on to look unused. */
+const BUSY_SCANS = 10_000;
 
 /** By an index whose leading column finds few rows. Operators of types that users made are not for us to choose. */
 function isServed({ subject, parts }: DuplicateQuestion): boolean {
@@ -36,17 +38,19 @@ function isServed({ subject, parts }: DuplicateQuestion): boolean {
     subject.columns.some(({ name, typeOid }) => name === column && typeOid < FIRST_USER_OID);
   return (
     parts.every(({ column }) => builtIn(column)) &&
-    subject.indexes.some(({ method, predicate, keys }) => {
-      const leading = keys[0]?.column;
-      return (
-        method === 'btree' &&
-        predicate === null &&
-        parts.some(({ column }) => column === leading) &&
-        rowsAValue(subject, leading ?? '') <= MOST_ROWS_A_VALUE
-      );
-    })
+    leadingIndexes(subject, parts).some(
+      ({ predicate, keys }) =>
+        predicate === null && rowsAValue(subject, keys[0]?.column ?? '') <= MOST_ROWS_A_VALUE,
+    ) &&
+    leadingIndexes(subject, parts).every(({ scans }) => scans >= BUSY_SCANS)
   );
 }
+
+/** PostgreSQL may take any of these. */
+const leadingIndexes = ({ indexes }: RowSubject, parts: readonly KeyPart[]) =>
+  indexes.filter(
+    ({ method, keys }) => method === 'btree' && parts.some(({ column }) => column === keys[0]?.column),
+  );
 
 function rowsAValue({ columns, leaves }: RowSubject, name: string): number {
   const distinct = columns.find((column) => column.name === name)?.statistics?.distinct ?? null;

@@ -1,11 +1,12 @@
 import type { FoundFault } from '../../domain/finding.ts';
 import type { Severity } from '../../domain/words.ts';
 import { ident, join, sql, toText } from '../../target/sql.ts';
-import { countOrphans, type OrphanCount, sampleOrphans } from '../count-orphans.ts';
+import { countOrphans, looksUp, type OrphanCount, sampleOrphans } from '../count-orphans.ts';
 import { type AnalysisContext, defineAnalysis, percent } from '../define-analysis.ts';
 import { readReferences, type Reference } from '../read-references.ts';
 import { isNotRead } from '../row-reader.ts';
 import { readHindrances } from '../row-subjects.ts';
+import { isIdle } from '../usage-counters.ts';
 
 /** So many references are sampled in one analysis, those that are declared first, then those of the largest tables. */
 const MOST_SAMPLED = 60;
@@ -54,6 +55,12 @@ function unsure(reference: Reference, why: string, context: AnalysisContext): nu
 }
 
 async function judge(reference: Reference, context: AnalysisContext): Promise<FoundFault | null> {
+  if (wouldBeItsOnlyUse(reference, context))
+    return unsure(
+      reference,
+      `Nobody uses the key of ${nameOf(reference.parent)}: to look values up there would make it look used.`,
+      context,
+    );
   const sample = await sampleOrphans(context.rows, reference);
   if (isNotRead(sample)) return unsure(reference, sample.notRead, context);
   if (!isReference(reference, sample)) return null;
@@ -68,6 +75,14 @@ async function judge(reference: Reference, context: AnalysisContext): Promise<Fo
     context,
   );
 }
+
+/** A foreign key is a use of its own. */
+const wouldBeItsOnlyUse = (reference: Reference, context: AnalysisContext) =>
+  reference.declared === null &&
+  looksUp(reference) &&
+  reference.parent.indexes
+    .filter(({ keys }) => keys[0]?.column === reference.parentColumns[0])
+    .every((index) => isIdle(index, context));
 
 /** A name alone proves nothing: the values have to be there as well. */
 const isReference = ({ declared }: Reference, { rows, orphans, values, missing }: OrphanCount) =>

@@ -138,6 +138,15 @@ describe.each([...new Set([availableVersions()[0] ?? 18, 18 as const])])(
          CREATE INDEX ON payload (external_id)`,
         'VACUUM ANALYZE payload',
       );
+      const used = await scans();
+      expect((await one()).evidence['method']).toBe('SAMPLE');
+      await inTurn(database, 'SELECT 1');
+      expect(await scans()).toBe(used);
+      await inTurn(
+        database,
+        `SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(x.n)
+           FROM generate_series(1, 10001) g, LATERAL (SELECT 1 AS n FROM payload WHERE external_id = g LIMIT 1) x`,
+      );
       const fault = await one();
       expect(fault.evidence['method']).toBe('LOOK_UP');
       expect(fault.title).toMatch(/^about /);
@@ -145,6 +154,14 @@ describe.each([...new Set([availableVersions()[0] ?? 18, 18 as const])])(
       const exact = await one({ exact: true });
       expect(exact).toMatchObject({ rows: 8_000, evidence: { method: 'COUNT' } });
     });
+
+    /** Of the index and of the table: our own reading must not be taken for use. */
+    async function scans(): Promise<number> {
+      const [row] = await database.run(
+        `SELECT (seq_scan + idx_scan)::int AS scans FROM pg_stat_user_tables WHERE relname = 'payload'`,
+      );
+      return Number(row!['scans']);
+    }
 
     it('sees pairs within a sample where there is no index, and calls them the least', async () => {
       await inTurn(database, 'DROP INDEX payload_external_id_idx');

@@ -158,6 +158,34 @@ describe.each([...new Set([availableVersions()[0] ?? 18, 18 as const])])(
       expect(await ask(orphanRows, database, { exact: true })).toEqual({ faults: [], unsure: [] });
     });
 
+    it('looks values up in a large table by its key alone, and not where that would be its only use', async () => {
+      await inTurn(
+        database,
+        `CREATE TABLE supplier (id bigint PRIMARY KEY, t text);
+         INSERT INTO supplier SELECT g, repeat('x', 500) ${rows(20_000)};
+         CREATE TABLE parcel (supplier_id bigint); INSERT INTO parcel SELECT g ${rows(500)}; INSERT INTO parcel VALUES (-1), (-2)`,
+        'VACUUM ANALYZE',
+      );
+      const scans = async () => {
+        await inTurn(database, 'SELECT 1');
+        const [row] = await database.run(
+          `SELECT seq_scan::int AS whole, idx_scan::int AS by_key FROM pg_stat_user_tables WHERE relname = 'supplier'`,
+        );
+        return row as { whole: number; by_key: number };
+      };
+      const before = await scans();
+      const { faults, unsure } = await ask(orphanRows, database);
+      expect(faults).toEqual([]);
+      expect(unsure.find(({ table }) => table === 'parcel')!.why).toContain('look used');
+      expect(await scans()).toEqual(before);
+      await inTurn(database, 'SET enable_seqscan = off; SELECT count(*) FROM supplier WHERE id = 3');
+      const used = await scans();
+      expect((await found()).map(({ table, rows: count }) => [table, count])).toEqual([['parcel', 2]]);
+      expect((await scans()).by_key).toBeGreaterThan(used.by_key);
+      expect((await scans()).whole).toBe(used.whole);
+      await inTurn(database, 'DROP TABLE supplier, parcel');
+    });
+
     it('names the GRANT where it may not read, and does not wait for a lock', async () => {
       const role = `watcher_${database.name}`;
       await database.run(`CREATE ROLE ${role}; GRANT pg_monitor TO ${role}`);
