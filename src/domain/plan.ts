@@ -91,6 +91,8 @@ export interface PlanSpec {
   /** rows that the run will treat, as counted; the run may not exceed it beyond ROW_TOLERANCE */
   readonly rows: number;
   readonly rowsAreExact: boolean;
+  /** INCLUDE: rows of other tables that go along; null: they could not be counted */
+  readonly included?: number | null;
 }
 
 /** A plan whose count has drifted beyond this share (and ROW_TOLERANCE_FLOOR rows) is stale. */

@@ -1,4 +1,4 @@
-import type { PlanSpec } from '../domain/plan.ts';
+import type { PlanSpec, RelationIdentity } from '../domain/plan.ts';
 import type { Piece, Treated } from '../operations/define-operation.ts';
 import type { Frame } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
@@ -8,8 +8,10 @@ import type { Session } from '../target/session.ts';
 import { ident, toText } from '../target/sql.ts';
 import type { Lease } from './lease.ts';
 
-export interface BatchResult extends Omit<Treated, 'store'> {
+export interface BatchResult extends Omit<Treated, 'store' | 'storeParts'> {
   readonly frame: Frame | null;
+  /** rows of other tables that went along */
+  readonly included: number;
   /** that the database worked on the rows, in milliseconds */
   readonly workMs: number;
   /** from BEGIN to the reply of COMMIT, without waiting for the batch before, in milliseconds */
@@ -91,45 +93,58 @@ export async function commitBatch(
   const begun = performance.now();
   try {
     const frame = await batch.store();
+    const parts = (await batch.storeParts?.()) ?? [];
     if (!lease.isSafe) throw new LeaseLost();
     const ms = () => batch.ms + performance.now() - begun;
     const { units, rows, cursor, workMs } = batch;
     // A batch without rows leaves no trace: going over its blocks again costs less than an entry.
     if (rows === 0) await session.rollback();
-    else await session.script(`${batchEntry(runId, position, { rows, cursor, frame }, ms())}; COMMIT`);
-    return { units, rows, cursor, frame, workMs, ms: ms() };
+    else await session.script(`${batchEntry(runId, position, { rows, cursor, frame, parts }, ms())}; COMMIT`);
+    return { units, rows, included: batch.included ?? 0, cursor, frame, workMs, ms: ms() };
   } catch (error) {
     await session.rollback();
     throw error;
   }
 }
 
-/** Planning the fingerprint takes longer than computing it, so that is done once a session. */
+/** Planning the fingerprints takes longer than computing them, so that is done once a session. */
 export async function prepareBatches(session: Session, { relations }: PlanSpec): Promise<void> {
-  const subject = relations[0];
-  if (subject)
-    await session.script(`PREPARE declutter_fingerprint AS ${toText(fingerprintSql(subject.oid))}`);
+  if (relations.length === 0) return;
+  const statements = relations.map(
+    ({ oid }, i) => `PREPARE declutter_fingerprint_${i} AS ${toText(fingerprintSql(oid))}`,
+  );
+  await session.script(statements.join('; '));
 }
 
-/** Opens the transaction, in one message. The table lock comes before the fingerprint, so that no DDL fits between. */
+/** Opens the transaction, in one message. The table locks come before the fingerprints, so that no DDL fits between. */
 export async function openTransaction(
-  { runId, plan }: Pick<BatchContext, 'runId' | 'plan'>,
+  { runId, plan: { relations } }: Pick<BatchContext, 'runId' | 'plan'>,
   { session, number }: Lane,
   fence: number,
 ): Promise<void> {
-  const subject = plan.relations[0];
-  const check = subject
-    ? `; LOCK TABLE ONLY ${toText(ident(subject.schema, subject.name))} IN ROW EXCLUSIVE MODE; EXECUTE declutter_fingerprint`
-    : '';
-  const results = await session.script(`${session.begin()}; ${fenceCheck(runId, number)}${check}`);
-  const value = (name: string) =>
-    results.find((result) => result.rows[0] && name in result.rows[0])?.rows[0]?.[name];
-  if (value('fence') !== String(fence)) throw new Fenced();
-  if (subject && value('fingerprint') !== subject.fingerprint) {
-    throw new Stop(
-      'SCHEMA_DRIFT',
-      `${subject.schema}.${subject.name} is not as it was when the plan was made (columns, keys, triggers, rules or the like). ` +
-        'Cancel this run and plan again.',
-    );
-  }
+  const results = await session.script(
+    [session.begin(), fenceCheck(runId, number), ...checksOf(relations)].join('; '),
+  );
+  const values = (name: string) =>
+    results.filter(({ rows }) => rows[0] && name in rows[0]).map(({ rows }) => rows[0]?.[name]);
+  if (values('fence')[0] !== String(fence)) throw new Fenced();
+  const found = values('fingerprint');
+  const changed = relations.find(({ fingerprint }, i) => found[i] !== fingerprint);
+  if (changed !== undefined) throw drifted(changed);
 }
+
+function checksOf(relations: readonly RelationIdentity[]): string[] {
+  if (relations.length === 0) return [];
+  const tables = relations.map(({ schema, name }) => `ONLY ${toText(ident(schema, name))}`);
+  return [
+    `LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`,
+    ...relations.map((_, i) => `EXECUTE declutter_fingerprint_${i}`),
+  ];
+}
+
+const drifted = ({ schema, name }: RelationIdentity): Stop =>
+  new Stop(
+    'SCHEMA_DRIFT',
+    `${schema}.${name} is not as it was when the plan was made (columns, keys, triggers, rules or the like). ` +
+      'Cancel this run and plan again.',
+  );

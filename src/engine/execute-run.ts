@@ -36,12 +36,8 @@ const UNREACHABLE_MS = 120_000;
 /** One worker's turn at a run: from the claim to an end, a pause or a loss. Never throws for what concerns the run alone. */
 export async function executeRun(deps: EngineDeps, claim: Claim, stopping: AbortSignal): Promise<void> {
   const plan = await deps.loadPlan(claim.planId);
-  const subject = plan.spec.relations[0];
-  const lease = new Lease(deps, claim, {
-    schema: subject?.schema ?? '',
-    table: subject?.name ?? '',
-    holds: plan.spec.holds,
-  });
+  const { relations: tables, holds } = plan.spec;
+  const lease = new Lease(deps, claim, { tables, holds });
   const log = deps.log.child({ run: claim.runId });
   try {
     await lease.start();

@@ -18,7 +18,7 @@ export class Lease {
   readonly #clock: Clock;
   readonly #times: LeaseTimes;
   readonly #log: Log;
-  readonly #subject: Parameters<typeof renewLease>[3];
+  readonly #touched: Parameters<typeof renewLease>[3];
   readonly #stopped = new AbortController();
   #renewedAt: number;
   #latest: Heartbeat | null = null;
@@ -28,13 +28,13 @@ export class Lease {
   constructor(
     deps: { store: Store; clock: Clock; times: LeaseTimes; log: Log },
     claim: Claim,
-    subject: Parameters<typeof renewLease>[3],
+    touched: Parameters<typeof renewLease>[3],
   ) {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#times = deps.times;
     this.#log = deps.log;
-    this.#subject = subject;
+    this.#touched = touched;
     this.claim = claim;
     this.#renewedAt = deps.clock.monotonicMs();
   }
@@ -67,7 +67,7 @@ export class Lease {
   async renew(): Promise<void> {
     const before = this.#clock.monotonicMs();
     try {
-      const latest = await renewLease(this.#store, this.claim, this.#times.leaseMs, this.#subject);
+      const latest = await renewLease(this.#store, this.claim, this.#times.leaseMs, this.#touched);
       if (latest) {
         this.#latest = latest;
         this.#renewedAt = before;

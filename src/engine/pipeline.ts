@@ -15,7 +15,7 @@ interface PipelineDeps {
   readonly context: BatchContext;
   readonly lanes: readonly Lane[];
   /** @throws Stop before a batch that its plan does not allow is committed */
-  readonly allow: (totalRows: number) => void;
+  readonly allow: (totalRows: number, totalIncluded: number) => void;
   /** after each COMMIT, in order */
   readonly committed: (batch: BatchResult) => Promise<void>;
 }
@@ -79,8 +79,9 @@ export class Pipeline {
   async #commit(piece: Piece, batch: OpenBatch): Promise<void> {
     const { work, context, allow, committed } = this.#deps;
     const totalRows = this.#position.totalRows + batch.rows;
+    const totalIncluded = this.#position.totalIncluded + (batch.included ?? 0);
     try {
-      allow(totalRows);
+      allow(totalRows, totalIncluded);
     } catch (error) {
       await batch.lane.session.rollback();
       throw error;
@@ -92,6 +93,7 @@ export class Pipeline {
         number: this.#position.number + 1,
         cursor: done.cursor,
         totalRows,
+        totalIncluded,
       };
     }
     work.confirm(piece, done.rows);

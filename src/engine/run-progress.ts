@@ -21,6 +21,8 @@ export class RunProgress {
   readonly #counts: Operation['counts'];
   readonly #startedAt: number;
   #rowsDone: number;
+  /** rows of other tables that went along */
+  #included: number;
   #batches: number;
   #batchRows = 0;
   #throttleReason: string | null = null;
@@ -33,7 +35,7 @@ export class RunProgress {
     deps: { store: Store; clock: Clock; log: Log },
     claim: Claim,
     counts: Operation['counts'],
-    done: { rows: number; batches: number },
+    done: { rows: number; included: number; batches: number },
   ) {
     this.#store = deps.store;
     this.#clock = deps.clock;
@@ -43,6 +45,7 @@ export class RunProgress {
     this.#startedAt = deps.clock.monotonicMs();
     this.#toldAt = this.#startedAt;
     this.#rowsDone = done.rows;
+    this.#included = done.included;
     this.#batches = done.batches;
     this.#samples.push({ at: this.#startedAt, rows: done.rows });
   }
@@ -59,8 +62,9 @@ export class RunProgress {
     this.#result = { ...this.#result, ...part };
   }
 
-  async add(batch: { rows: number }): Promise<void> {
+  async add(batch: { rows: number; included: number }): Promise<void> {
     this.#rowsDone += batch.rows;
+    this.#included += batch.included;
     if (batch.rows > 0) this.#batches += 1;
     this.#batchRows = batch.rows;
     this.#throttleReason = null;
@@ -92,7 +96,7 @@ export class RunProgress {
 
   /** Archived rows are deleted rows too. */
   #counted(): Partial<RunResult> {
-    const rows = this.#rowsDone;
+    const rows = this.#rowsDone + this.#included;
     if (this.#counts === 'rowsArchived') return { rowsArchived: rows, rowsDeleted: rows };
     return this.#counts === null ? {} : { [this.#counts]: rows };
   }

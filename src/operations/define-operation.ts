@@ -25,6 +25,18 @@ export interface Treated {
   readonly cursor: Json;
   /** Makes what the transaction took away durable, before its COMMIT; null when nothing is kept. */
   readonly store: () => Promise<Frame | null>;
+  /** rows of other tables that went along */
+  readonly included?: number;
+  /** The same for those, after store. */
+  readonly storeParts?: () => Promise<readonly StoredPart[]>;
+}
+
+/** What went along with a batch's rows from one other table. */
+export interface StoredPart {
+  /** the place of the table among the plan's relations */
+  readonly part: number;
+  readonly rows: number;
+  readonly frame: Frame | null;
 }
 
 export interface OperationContext<Spec extends OperationSpec = OperationSpec> {

@@ -9,7 +9,7 @@ export type TreatRows = (
   session: Session,
   where: Sql,
   size: BatchSize,
-) => Promise<{ readonly rows: number; readonly store: Treated['store'] }>;
+) => Promise<Pick<Treated, 'rows' | 'included' | 'store' | 'storeParts'>>;
 
 /** Nothing is kept of the rows. */
 export const keepsNothing: Treated['store'] = () => Promise.resolve(null);

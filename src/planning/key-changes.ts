@@ -2,7 +2,8 @@ import type { PlanNotice } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
 import { fromCatalog, ident, integer, join, type Sql, sql, toText } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
-import { type Doomed, type Edge, rowsOf } from './reached-tables.ts';
+import { type Edge, rowsOf } from '../target/reached-tables.ts';
+import type { Doomed } from './doomed-rows.ts';
 
 interface Updating {
   readonly name: string;

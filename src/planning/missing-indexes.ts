@@ -4,7 +4,7 @@ import { readRelationByOid } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
 import { nameOf, notice } from './plan-context.ts';
-import type { Edge } from './reached-tables.ts';
+import type { Edge } from '../target/reached-tables.ts';
 
 /** A table of this size is read in no time. */
 const SMALL_PAGES = 100;

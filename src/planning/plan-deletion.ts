@@ -4,7 +4,9 @@ import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from
 import type { Throttle } from '../domain/run.ts';
 import { throttleForObjects, throttleFrom } from '../domain/throttle.ts';
 import type { DependentRows } from '../domain/words.ts';
+import { badInput } from '../errors.ts';
 import type { Relation } from '../target/catalog.ts';
+import type { Reached } from '../target/reached-tables.ts';
 import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
 import type { Sql } from '../target/sql.ts';
 import { destinationFrom, destinationNeeds, examineDestination } from './archive-destination.ts';
@@ -14,6 +16,16 @@ import { checkPublications, checkSubject, refuseRelation } from './check-subject
 import { type ChosenPick, choosePick } from './choose-pick.ts';
 import { deletionSteps, deletionLocks } from './deletion-steps.ts';
 import { deletionForecast } from './forecast.ts';
+import {
+  checkIncluded,
+  hiddenRows,
+  includedLimit,
+  includedLocks,
+  includedNeeds,
+  includedRows,
+  includedSteps,
+  touchedTables,
+} from './included-tables.ts';
 import { type HeldRows, heldRows } from './holds.ts';
 import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
@@ -36,6 +48,7 @@ export async function planDeletion(
   await checkFilterValues(context.session, filter, relation);
   const throttle =
     destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
+  const included = input.dependents === 'INCLUDE';
   const shared = { relations: [relation], subject: relation, throttle, cutoff };
   const operation = (pick: Pick, chosenRows: RowFilter): OperationSpec => {
     const rows = { filter: chosenRows, dependents: input.dependents, pick };
@@ -56,8 +69,7 @@ export async function planDeletion(
   const limits = limitsFrom(input.limits, measured.tableRows);
   const chosen = await choosePick(context, relation, condition, measured);
   const look: Look = { context, relation, held, measured, limits, throttle, destination, chosen, condition };
-  const mayTry = input.trial === true && access.blockers.length === 0 && measured.rows > 0;
-  const trial = mayTry ? await tryDeletion(context, relation, condition) : { blockers: [], warnings: [] };
+  const trial = await tryWhenAsked(look, input, access.blockers);
   const effects = await readEffects(context, access.reached, {
     filter: (alias) => compileFilter(held.filter, relation, alias),
     dependents: input.dependents,
@@ -65,9 +77,10 @@ export async function planDeletion(
     rows: measured.rows,
     batches: Math.ceil(measured.rows / throttle.batchRows),
   });
+  const drawn = await drawUp(look, withTrial(effects, trial), access.blockers);
   return {
     ...shared,
-    ...(await drawUp(look, withTrial(effects, trial), access.blockers)),
+    ...(included ? await withIncluded(look, access.reached, effects, drawn) : drawn),
     operation: operation(chosen.pick, held.filter),
     limits: runLimits(limits, destination ? 'ARCHIVE' : 'PURGE', context.database.environment, measured),
   };
@@ -78,6 +91,49 @@ const withTrial = (effects: Effects, trial: Trial): Effects => ({
   blockers: [...effects.blockers, ...trial.blockers],
   warnings: [...effects.warnings, ...trial.warnings],
 });
+
+async function tryWhenAsked(
+  { context, relation, measured, condition }: Look,
+  { trial, dependents }: PlanPurgeInput,
+  blockers: readonly PlanNotice[],
+): Promise<Trial> {
+  if (trial === true && dependents === 'INCLUDE')
+    throw badInput('trial is for dependents: REFUSE; the effects of a plan with INCLUDE are counted.');
+  return trial === true && blockers.length === 0 && measured.rows > 0
+    ? tryDeletion(context, relation, condition)
+    : { blockers: [], warnings: [] };
+}
+
+/** What a plan with INCLUDE says beyond: every table is a step, and checked like the subject. */
+async function withIncluded(
+  { context, measured, limits, destination }: Look,
+  reached: Reached,
+  effects: Effects,
+  drawn: Awaited<ReturnType<typeof drawUp>>,
+) {
+  const included = includedRows(effects);
+  const checked = await checkIncluded(context, reached);
+  return {
+    ...drawn,
+    relations: touchedTables(reached),
+    included,
+    steps: includedSteps(reached, drawn.steps),
+    locks: [...drawn.locks, ...includedLocks(reached, drawn.locks)],
+    blockers: [
+      ...drawn.blockers,
+      ...checked.blockers,
+      ...includedLimit(included, measured.rows, limits),
+      ...(destination === null || reached.edges.length === 0 ? [] : [INCLUDE_UNAVAILABLE]),
+    ],
+    warnings: [...drawn.warnings, ...checked.warnings],
+  };
+}
+
+const INCLUDE_UNAVAILABLE = notice(
+  'DEPENDENTS_INCLUDE_UNAVAILABLE',
+  'This version does not archive dependent rows along with the chosen ones.',
+  'Archive the referencing tables first, the deepest one at the start; then this one with dependents: REFUSE.',
+);
 
 /** Everything that is told of the plan, and what stands in its way. */
 async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
@@ -147,10 +203,15 @@ async function checkAccess(
   const reached = await reachDependents(context, relation, dependents);
   const archiving = await destinationNeeds(context, destination, relation);
   const looking = await dependentNeeds(context, reached);
-  const blockers = await checkSubject(context, relation, rights, [...archiving, ...looking]);
+  const taking = dependents === 'INCLUDE' ? await includedNeeds(context, reached) : [];
+  const hidden = dependents === 'INCLUDE' ? [] : await hiddenRows(context, reached);
+  const blockers = [
+    ...(await checkSubject(context, relation, rights, [...archiving, ...looking, ...taking])),
+    ...hidden,
+  ];
   const isFree = blockers.length === 0;
   const mayCount = isFree || (await checkSubject(context, relation, rights)).length === 0;
-  const mayRead = isFree || (await missingRights(context, looking)).length === 0;
+  const mayRead = isFree || (hidden.length === 0 && (await missingRights(context, looking)).length === 0);
   return { blockers, mayCount, mayRead, reached };
 }
 

@@ -1,6 +1,6 @@
 import type { PlanEffect, PlanNotice } from '../domain/plan.ts';
 import type { DependentRows, EffectKind } from '../domain/words.ts';
-import type { ForeignKey, Relation } from '../target/catalog.ts';
+import type { Relation } from '../target/catalog.ts';
 import { ident, join, type Sql, sql } from '../target/sql.ts';
 import { estimateRows } from './budget.ts';
 import { type Need, tableNeeds } from './check-rights.ts';
@@ -8,15 +8,14 @@ import { keyChanges, missingDefault } from './key-changes.ts';
 import { unindexedKeys } from './missing-indexes.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import {
-  type Doomed,
-  doomedRows,
   type Edge,
-  PLACE,
+  followedBy,
   type Reached,
   readReached,
   references,
   rowsOf,
-} from './reached-tables.ts';
+} from '../target/reached-tables.ts';
+import { type Doomed, doomedRows, PLACE } from './doomed-rows.ts';
 import { firing, triggerEffects } from './trigger-effects.ts';
 import { undeclaredReferences } from './undeclared-references.ts';
 
@@ -24,6 +23,8 @@ export interface Effects {
   readonly effects: PlanEffect[];
   readonly blockers: PlanNotice[];
   readonly warnings: PlanNotice[];
+  /** Rows of each table that go, by OID; those of the subject with what references it from within. */
+  readonly deleted: ReadonlyMap<number, number>;
   /** Seconds that PostgreSQL's own look-ups take where no index serves them. */
   readonly lookUpSeconds: number;
 }
@@ -52,10 +53,7 @@ export function reachDependents(
   subject: Relation,
   dependents: DependentRows,
 ): Promise<Reached> {
-  const included = dependents === 'INCLUDE';
-  const deletes = ({ onDelete }: ForeignKey) =>
-    onDelete === 'CASCADE' || (included && (onDelete === 'NO_ACTION' || onDelete === 'RESTRICT'));
-  return session.transaction(() => readReached(session, subject, deletes));
+  return session.transaction(() => readReached(session, subject, followedBy(dependents)));
 }
 
 /** The rights to look there. */
@@ -86,7 +84,7 @@ export async function readEffects(
   };
   if (options.rows === 0 || !options.mayRead) {
     addTriggers(look, triggerEffects(reached.subject, 'DELETE', options.rows, options.batches));
-    return { ...result, lookUpSeconds: 0 };
+    return { ...result, deleted, lookUpSeconds: 0 };
   }
   if (reached.isCut) look.result.blockers.push(TOO_MANY_TABLES);
   await readDeletions(look);
@@ -100,7 +98,7 @@ export async function readEffects(
     ({ parent }) => deleted.get(parent.oid) ?? 0,
   );
   look.result.warnings.push(...unindexed.warnings);
-  return { ...result, lookUpSeconds: unindexed.seconds };
+  return { ...result, deleted, lookUpSeconds: unindexed.seconds };
 }
 
 const TOO_MANY_TABLES = notice(
@@ -172,19 +170,10 @@ async function readColumnChanges(look: Look, onDelete: 'SET_NULL' | 'SET_DEFAULT
 const changedRows = (look: Look, child: Relation, keys: readonly Edge[]): Sql =>
   sql`SELECT ${CHILD}.* FROM ${rowsOf(child, CHILD)} WHERE (${referencing(look, keys)}) ${survivors(look, child)}`;
 
-/** Under REFUSE a plan is for rows that nothing references; INCLUDE is planned in full, but not run by this version. */
+/** Under REFUSE a plan is for rows that nothing references. */
 async function refuseDependents(look: Look): Promise<void> {
-  const { reached, result, options } = look;
-  if (options.dependents === 'INCLUDE') {
-    result.blockers.push(
-      notice(
-        'DEPENDENTS_INCLUDE_UNAVAILABLE',
-        'This version does not treat dependent rows along with the chosen ones.',
-        'Plan the referencing tables first, the deepest one at the start; then this one with dependents: REFUSE.',
-      ),
-    );
-    return;
-  }
+  const { reached, result } = look;
+  if (look.options.dependents === 'INCLUDE') return;
   for (const [child, edges] of byChild(
     reached.edges.filter(({ parent }) => parent.oid === reached.subject.oid),
   )) {

@@ -29,6 +29,8 @@ export interface Draft {
   readonly limits: Limits;
   readonly throttle: Throttle;
   readonly holds: readonly string[];
+  /** INCLUDE: rows of other tables that go along; null when they could not be counted. */
+  readonly included?: number | null;
   readonly cutoff: Date | null;
   readonly impact: PlanImpact;
   readonly effects: readonly PlanEffect[];
@@ -99,6 +101,7 @@ async function specOf({ session, identity }: PlanContext, draft: Draft): Promise
     holds: draft.holds,
     rows: draft.impact.rows,
     rowsAreExact: draft.impact.rowsAreExact,
+    ...(draft.included === undefined ? {} : { included: draft.included }),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Column } from '../target/catalog-columns.ts';
 import { type Relation, readRelationByOid } from '../target/catalog.ts';
 import { fromCatalog, ident, type Sql, sql } from '../target/sql.ts';
 import { notice, type PlanContext } from './plan-context.ts';
-import type { Reached } from './reached-tables.ts';
+import type { Reached } from '../target/reached-tables.ts';
 
 /** A column that seems to point to a table's primary key, by its name and type, and has no foreign key. */
 export interface UndeclaredReference {

@@ -80,7 +80,7 @@ export interface Heartbeat {
   readonly state: RunState;
   readonly throttle: Throttle;
   readonly maintenanceStop: string | null;
-  /** holds placed on the run's table since its plan was made */
+  /** holds placed on the run's tables since its plan was made */
   readonly newHolds: number;
 }
 
@@ -89,16 +89,16 @@ export async function renewLease(
   store: Store,
   claim: Claim,
   leaseMs: number,
-  subject: { schema: string; table: string; holds: readonly string[] },
+  touched: { tables: readonly { schema: string; name: string }[]; holds: readonly string[] },
 ): Promise<Heartbeat | null> {
   const rows = await store.prisma.$queryRaw<Heartbeat[]>`
     UPDATE run SET "heartbeatAt" = now(), "leaseUntil" = now() + ${leaseMs}::float8 * interval '1 millisecond'
      WHERE id = ${claim.runId}::uuid AND "workerId" = ${claim.workerId} AND state IN ('RUNNING', 'PAUSING', 'CANCELLING')
     RETURNING state::text AS state, throttle,
       (SELECT reason FROM maintenance_stop WHERE "on") AS "maintenanceStop",
-      (SELECT count(*)::int FROM hold WHERE hold."databaseId" = run."databaseId" AND hold.schema = ${subject.schema}
-          AND hold."table" = ${subject.table} AND hold."releasedAt" IS NULL
-          AND hold.id::text <> ALL (${[...subject.holds]}::text[])) AS "newHolds"`;
+      (SELECT count(*)::int FROM hold WHERE hold."databaseId" = run."databaseId" AND (hold.schema, hold."table") IN (SELECT * FROM unnest(
+            ${touched.tables.map(({ schema }) => schema)}::text[], ${touched.tables.map(({ name }) => name)}::text[])) AND hold."releasedAt" IS NULL
+          AND hold.id::text <> ALL (${[...touched.holds]}::text[])) AS "newHolds"`;
   const [heartbeat] = rows;
   return heartbeat ? { ...heartbeat, throttle: completeThrottle(heartbeat.throttle) } : null;
 }

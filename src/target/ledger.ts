@@ -1,72 +1,29 @@
 import type { Session } from './session.ts';
-import { integer, literal, sql, toText } from './sql.ts';
+import { integer, join, literal, type Sql, sql, toText } from './sql.ts';
 import { TargetError } from './sqlstate.ts';
 
-/**
- * The ledger: schema declutter in the target. What has happened to rows, written in the same transaction as the rows it
- * speaks of. Batches are only ever added, so that an old snapshot held by somebody else does not make us walk over dead rows.
- */
-const LEDGER_DDL = `
-CREATE SCHEMA IF NOT EXISTS declutter;
-COMMENT ON SCHEMA declutter IS 'The ledger of Declutter: what its runs have done to rows. Written in the batches'' own transactions.';
-CREATE TABLE IF NOT EXISTS declutter.run (
-  id uuid PRIMARY KEY,
-  plan_hash text NOT NULL,
-  protocol int NOT NULL,
-  fence bigint NOT NULL,
-  worker text NOT NULL,
-  backend_pid int NOT NULL,
-  backend_start timestamptz NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
-);
-CREATE TABLE IF NOT EXISTS declutter.lane (
-  run_id uuid NOT NULL REFERENCES declutter.run,
-  lane int NOT NULL,
-  fence bigint NOT NULL,
-  PRIMARY KEY (run_id, lane)
-);
-CREATE TABLE IF NOT EXISTS declutter.batch (
-  run_id uuid NOT NULL REFERENCES declutter.run,
-  number int NOT NULL,
-  fence bigint NOT NULL,
-  cursor jsonb NOT NULL,
-  rows bigint NOT NULL,
-  total_rows bigint NOT NULL,
-  segment int,
-  start bigint,
-  length bigint,
-  sha256 text,
-  row_hash numeric,
-  ms real NOT NULL,
-  committed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-  PRIMARY KEY (run_id, number)
-);
-CREATE TABLE IF NOT EXISTS declutter.segment (
-  run_id uuid NOT NULL REFERENCES declutter.run,
-  sequence int NOT NULL,
-  location text NOT NULL,
-  fence bigint NOT NULL,
-  sealed boolean NOT NULL DEFAULT false,
-  rows bigint NOT NULL DEFAULT 0,
-  bytes bigint NOT NULL DEFAULT 0,
-  sha256 text,
-  PRIMARY KEY (run_id, sequence)
-);`;
-
 /** Raised when the ledger's tables or the order of a batch change: a worker leaves runs of a newer protocol alone. */
-const PROTOCOL = 1;
+const PROTOCOL = 2;
+
+interface EntryFrame {
+  readonly segment: number;
+  readonly start: number;
+  readonly length: number;
+  readonly sha256: string | null;
+  readonly rowHash: string | null;
+}
 
 /** What a batch writes into the ledger. */
 export interface LedgerEntry {
   readonly rows: number;
   readonly cursor: unknown;
-  readonly frame: {
-    readonly segment: number;
-    readonly start: number;
-    readonly length: number;
-    readonly sha256: string | null;
-    readonly rowHash: string | null;
-  } | null;
+  readonly frame: EntryFrame | null;
+  /** rows of other tables that went along, by their place among the plan's relations */
+  readonly parts?: readonly {
+    readonly part: number;
+    readonly rows: number;
+    readonly frame: EntryFrame | null;
+  }[];
 }
 
 export interface LedgerPosition {
@@ -75,6 +32,8 @@ export interface LedgerPosition {
   readonly number: number;
   readonly cursor: unknown;
   readonly totalRows: number;
+  /** rows of other tables that went along */
+  readonly totalIncluded: number;
 }
 
 export interface LedgerSegment {
@@ -99,19 +58,6 @@ export class Fenced extends Error {
     super('Another worker has taken over this run.');
     this.name = 'Fenced';
   }
-}
-
-export async function ensureLedger(session: Session): Promise<void> {
-  const { present } = await session.one<{ present: boolean }>(
-    sql`SELECT pg_catalog.to_regclass('declutter.segment') IS NOT NULL AS present`,
-  );
-  if (present) return;
-  await session.transaction(async () => {
-    await session.query(
-      sql`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('declutter.ledger', 0))`,
-    );
-    await session.script(LEDGER_DDL);
-  });
 }
 
 /**
@@ -162,8 +108,15 @@ async function raiseFence(
       number: last?.number ?? 0,
       cursor: last?.cursor ?? null,
       totalRows: Number(last?.total ?? 0),
+      totalIncluded: await includedRows(session, runId),
     };
   });
+}
+
+async function includedRows(session: Session, runId: string): Promise<number> {
+  const { rows } = await session.one<{ rows: string }>(sql`
+    SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.text AS rows FROM declutter.part WHERE run_id = ${runId}::pg_catalog.uuid`);
+  return Number(rows);
 }
 
 /** Ends what the last worker left running on the server: a REINDEX goes on long after its client has died. */
@@ -200,15 +153,28 @@ export const fenceCheck = (runId: string, lane: number): string =>
 
 /** The ledger's entry for a batch, as text for a multi-statement message. */
 export function batchEntry(runId: string, position: LedgerPosition, done: LedgerEntry, ms: number): string {
-  const frame = done.frame;
-  const number = (value: number | undefined) => (value === undefined ? sql`NULL` : integer(value));
-  return toText(sql`
+  const entry = toText(sql`
     INSERT INTO declutter.batch (run_id, number, fence, cursor, rows, total_rows, segment, start, length, sha256, row_hash, ms)
     VALUES (${runId}::pg_catalog.uuid, ${integer(position.number + 1)}, ${integer(position.fence)},
             ${JSON.stringify(done.cursor)}::pg_catalog.jsonb, ${integer(done.rows)}, ${integer(position.totalRows + done.rows)},
-            ${number(frame?.segment)}, ${number(frame?.start)}, ${number(frame?.length)},
-            ${frame?.sha256 ?? null}::pg_catalog.text, ${frame?.rowHash ?? null}::pg_catalog.numeric,
-            ${literal(ms.toFixed(2))}::pg_catalog.float4)`);
+            ${frameValues(done.frame)}, ${literal(ms.toFixed(2))}::pg_catalog.float4)`);
+  if (done.parts === undefined || done.parts.length === 0) return entry;
+  const parts = done.parts.map(
+    ({
+      part,
+      rows,
+      frame,
+    }) => sql`(${runId}::pg_catalog.uuid, ${integer(position.number + 1)}, ${integer(part)},
+            ${integer(rows)}, ${frameValues(frame)})`,
+  );
+  return `${entry}; ${toText(sql`
+    INSERT INTO declutter.part (run_id, number, part, rows, segment, start, length, sha256, row_hash) VALUES ${join(parts, ', ')}`)}`;
+}
+
+function frameValues(frame: EntryFrame | null): Sql {
+  const number = (value: number | undefined) => (value === undefined ? sql`NULL` : integer(value));
+  return sql`${number(frame?.segment)}, ${number(frame?.start)}, ${number(frame?.length)},
+            ${frame?.sha256 ?? null}::pg_catalog.text, ${frame?.rowHash ?? null}::pg_catalog.numeric`;
 }
 
 export async function listSegments(session: Session, runId: string): Promise<LedgerSegment[]> {

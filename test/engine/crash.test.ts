@@ -1,16 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OperationSpec } from '../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE, hasEnded } from '../../src/domain/run.ts';
+import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
+import { runThroughKills, SHORT_LEASE } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
-const TIMES = { leaseMs: 1_500, heartbeatMs: 250 };
 const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 300, batchMs: 2 };
 const OLD = { column: 'at', op: 'LT', value: '2024-01-01T00:00:00Z' } as const;
 
@@ -20,7 +18,7 @@ let original: { rows: number; hash: string };
 
 beforeEach(async () => {
   database = await testDatabase();
-  engine = await testEngine(database, TIMES);
+  engine = await testEngine(database, SHORT_LEASE);
   await database.run(`
     CREATE TABLE event (id bigint PRIMARY KEY, at timestamptz NOT NULL, body jsonb);
     INSERT INTO event SELECT i, '2023-01-01'::timestamptz + i % 730 * interval '1 day', jsonb_build_object('i', i, 'pad', repeat('x', 150))
@@ -33,49 +31,6 @@ afterEach(async () => {
   await engine.close();
   await database.drop();
 });
-
-async function spawnWorker(): Promise<ChildProcess> {
-  const { password: _, ...address } = database.address;
-  const input = {
-    storeUrl: engine.storeUrl,
-    address: { ...address, password: await database.address.password() },
-    archiveDir: engine.archiveDir,
-    times: TIMES,
-  };
-  const worker = spawn(
-    process.execPath,
-    ['--import', '@swc-node/register/esm-register', 'test/support/worker-process.ts', JSON.stringify(input)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  await Promise.race([once(worker.stdout as NodeJS.ReadableStream, 'data'), once(worker, 'exit')]);
-  expect(worker.exitCode).toBeNull();
-  return worker;
-}
-
-/** Kills the worker with -9 at three random moments of its work, then lets one finish. */
-async function runThroughKills(runId: string, span = 6_000): Promise<number> {
-  let kills = 0;
-  for (;;) {
-    const worker = await spawnWorker();
-    const before = (await requireRun(engine.deps.store, runId)).progress.rowsDone;
-    const goal = before + 1 + Math.floor(Math.random() * span);
-    for (;;) {
-      const run = await requireRun(engine.deps.store, runId);
-      if (hasEnded(run.state) || run.state === 'PAUSED') {
-        worker.kill('SIGTERM');
-        await once(worker, 'exit');
-        expect(run).toMatchObject({ state: 'SUCCEEDED' });
-        return kills;
-      }
-      if (kills < 3 && run.progress.rowsDone >= goal) break;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 30));
-    worker.kill('SIGKILL');
-    await once(worker, 'exit');
-    kills += 1;
-  }
-}
 
 const archiveTo = (
   destination: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination'],
@@ -94,7 +49,7 @@ describe('a worker killed with -9 three times', () => {
       archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' }),
       { throttle: SLOW },
     );
-    expect(await runThroughKills(runId)).toBe(3);
+    expect(await runThroughKills({ database, engine }, runId)).toBe(3);
     const manifest = await loadArchive(database, engine.archiveDir, runId, 'event', 'kept');
     expect(manifest.rows).toBe(30_070);
     expect(await database.run('SELECT count(*)::int AS rows FROM event')).toEqual([{ rows: 29_930 }]);
@@ -110,7 +65,7 @@ describe('a worker killed with -9 three times', () => {
       archiveTo({ kind: 'TABLE', schema: 'public', table: 'event_archive' }),
       { throttle: SLOW },
     );
-    expect(await runThroughKills(runId)).toBe(3);
+    expect(await runThroughKills({ database, engine }, runId)).toBe(3);
     expect(await database.run('SELECT count(*)::int AS rows FROM event_archive')).toEqual([{ rows: 30_070 }]);
     expect(
       await fingerprintOf(database, 'SELECT * FROM event UNION ALL SELECT * FROM event_archive'),
@@ -124,7 +79,7 @@ describe('a worker killed with -9 three times', () => {
       { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' },
       { throttle: SLOW },
     );
-    expect(await runThroughKills(runId)).toBe(3);
+    expect(await runThroughKills({ database, engine }, runId)).toBe(3);
     expect(await fingerprintOf(database, 'SELECT * FROM event')).toEqual(kept);
     expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(original.rows - kept.rows);
   }, 120_000);
@@ -166,7 +121,7 @@ describe('a table with quoted names and every type, its worker killed with -9 th
   it('is archived to files and given back as it was', async () => {
     const files = archiveTo({ kind: 'FILES', store: 'local', format: 'COPY_ZSTD' });
     const runId = await engine.queue(EVERY_TYPE, { ...files, filter: old } as OperationSpec, { throttle });
-    expect(await runThroughKills(runId, 1_000)).toBe(3);
+    expect(await runThroughKills({ database, engine }, runId, { span: 1_000 })).toBe(3);
     const manifest = await loadArchive(database, engine.archiveDir, runId, table, 'kept');
     expect(manifest.rows).toBe(9_000);
     expect(await fingerprintOf(database, `${everything} UNION ALL SELECT * FROM kept`)).toEqual(before);
@@ -177,7 +132,7 @@ describe('a table with quoted names and every type, its worker killed with -9 th
   it('is archived to a table and given back as it was', async () => {
     const toTable = archiveTo({ kind: 'TABLE', schema: 'public', table: 'kept' });
     const runId = await engine.queue(EVERY_TYPE, { ...toTable, filter: old } as OperationSpec, { throttle });
-    expect(await runThroughKills(runId, 1_000)).toBe(3);
+    expect(await runThroughKills({ database, engine }, runId, { span: 1_000 })).toBe(3);
     expect(await database.run('SELECT count(*)::int AS rows FROM kept')).toEqual([{ rows: 9_000 }]);
     expect(await fingerprintOf(database, `${everything} UNION ALL SELECT * FROM kept`)).toEqual(before);
     await isGivenBack(runId);
@@ -190,7 +145,7 @@ describe('a table with quoted names and every type, its worker killed with -9 th
       { kind: 'PURGE', filter: old, dependents: 'REFUSE', pick: 'HEAP_RANGES' },
       { throttle },
     );
-    expect(await runThroughKills(runId, 1_000)).toBe(3);
+    expect(await runThroughKills({ database, engine }, runId, { span: 1_000 })).toBe(3);
     expect(await fingerprintOf(database, everything)).toEqual(kept);
     expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(9_000);
   }, 120_000);

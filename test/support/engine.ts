@@ -10,7 +10,9 @@ import { engineDeps } from './engine-deps.ts';
 import { READ_SETTINGS, Session } from '../../src/target/session.ts';
 import { claimRun } from '../../src/store/leases.ts';
 import { createRun, requireRun, type RunView } from '../../src/store/runs.ts';
-import { readRelation } from '../../src/target/catalog.ts';
+import { touchedTables } from '../../src/planning/included-tables.ts';
+import { readRelation, type Relation } from '../../src/target/catalog.ts';
+import { followedBy, readReached } from '../../src/target/reached-tables.ts';
 import { fingerprintSql } from '../../src/target/fingerprint.ts';
 import { readIdentity } from '../../src/target/identity.ts';
 import { type TestDatabase, testStore } from './postgres.ts';
@@ -101,12 +103,16 @@ async function specOf(
   try {
     const relation = await readRelation(session, schema, name);
     if (!relation) throw new Error(`No table ${schema}.${name}`);
-    const { fingerprint } = await session.one<{ fingerprint: string }>(fingerprintSql(relation.oid));
+    const relations = [];
+    for (const { oid, schema, name } of await tablesOf(session, relation, operation)) {
+      const { fingerprint } = await session.one<{ fingerprint: string }>(fingerprintSql(oid));
+      relations.push({ oid, schema, name, fingerprint });
+    }
     return {
       version: 1,
       kind: operation.kind,
       identity: await readIdentity(session),
-      relations: [{ oid: relation.oid, schema, name, fingerprint }],
+      relations,
       operation,
       limits: { maxRows: null, maxShare: null, maxDurationMs: null },
       throttle: FAST,
@@ -117,4 +123,13 @@ async function specOf(
   } finally {
     await session.close();
   }
+}
+
+async function tablesOf(
+  session: Session,
+  relation: Relation,
+  operation: OperationSpec,
+): Promise<readonly Relation[]> {
+  if (!('dependents' in operation) || operation.dependents === 'REFUSE') return [relation];
+  return touchedTables(await readReached(session, relation, followedBy('INCLUDE')));
 }

@@ -1,0 +1,112 @@
+import type { Limits, PlanLock, PlanNotice, PlanStep } from '../domain/plan.ts';
+import { holdsOn } from '../store/holds.ts';
+import type { Relation } from '../target/catalog.ts';
+import type { Reached } from '../target/reached-tables.ts';
+import { ident, sql, toText } from '../target/sql.ts';
+import { isArchiveTable } from './archive-tables.ts';
+import { type Need, tableNeeds } from './check-rights.ts';
+import { checkPublications, checkRows, refuseRelation } from './check-subject.ts';
+import { nameOf, notice, type PlanContext } from './plan-context.ts';
+import type { Effects } from './read-effects.ts';
+
+/** Every table that a run with dependents changes: the subject, those whose rows go, and those whose references PostgreSQL sets. */
+export function touchedTables({ tables, edges }: Reached): Relation[] {
+  const touched = new Map(tables.map((table) => [table.oid, table]));
+  for (const { key, child } of edges)
+    if (key.onDelete === 'SET_NULL' || key.onDelete === 'SET_DEFAULT') touched.set(child.oid, child);
+  return [...touched.values()];
+}
+
+/** The rights to delete what references the chosen rows, and to lock it first. */
+export async function includedNeeds(context: PlanContext, { subject, tables }: Reached): Promise<Need[]> {
+  const needs: Need[] = [];
+  for (const table of tables) {
+    const why =
+      table === subject ? 'its rows are locked first' : 'its rows go with those that they reference';
+    const rights = ['SELECT', 'DELETE', 'UPDATE'] as const;
+    needs.push(...(await tableNeeds(context, table, table === subject ? ['UPDATE'] : rights, why)));
+  }
+  return needs;
+}
+
+/** What stands in the way of taking rows of the other tables along. */
+export async function checkIncluded(
+  context: PlanContext,
+  reached: Reached,
+): Promise<{ blockers: PlanNotice[]; warnings: PlanNotice[] }> {
+  const blockers: PlanNotice[] = [];
+  const warnings: PlanNotice[] = [];
+  const others = touchedTables(reached).filter((table) => table !== reached.subject);
+  for (const table of others) {
+    blockers.push(...refuseRelation(table), ...(await checkRows(context, table)));
+    if (await isArchiveTable(context, table))
+      blockers.push(notice('UNSAFE_TABLE', `${nameOf(table)} keeps the rows of an archive.`));
+    const publications = await checkPublications(context, table);
+    blockers.push(...publications.blockers);
+    warnings.push(...publications.warnings);
+  }
+  for (const { schema, table, reason, id } of await holdsOn(
+    context.deps.store,
+    context.database.id,
+    others,
+  )) {
+    const message = `A hold is on ${schema}.${table}, whose rows would go along or change: ${reason}`;
+    blockers.push(notice('HOLD', message, `An administrator can release it (releaseHold ${id}).`));
+  }
+  return { blockers, warnings };
+}
+
+/** Row security that hides referencing rows: no count of them would be true. */
+export async function hiddenRows(context: PlanContext, { subject, edges }: Reached): Promise<PlanNotice[]> {
+  const children = new Map(edges.map(({ child }) => [child.oid, child]));
+  const notices: PlanNotice[] = [];
+  for (const child of children.values())
+    if (child.oid !== subject.oid && child.rowSecurity)
+      notices.push(...(await checkRows(context, child)).filter(({ code }) => code === 'ROW_SECURITY'));
+  return notices;
+}
+
+/** Rows that go only because they reference others; null where they could not be counted. */
+export function includedRows({ effects, warnings }: Effects): number | null {
+  if (warnings.some(({ code }) => code === 'EFFECTS_ESTIMATED')) return null;
+  return effects
+    .filter(({ effect }) => effect === 'DELETE_CASCADE' || effect === 'DELETE_INCLUDED')
+    .reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** maxRows is for all rows that go. */
+export function includedLimit(included: number | null, rows: number, { maxRows }: Limits): PlanNotice[] {
+  if (maxRows === null || included === null || rows > maxRows || rows + included <= maxRows) return [];
+  return [
+    notice(
+      'ROW_LIMIT',
+      `${rows} rows match and ${included} reference them; limits.maxRows allows ${maxRows} together.`,
+      'Narrow the filter, or raise the limit.',
+    ),
+  ];
+}
+
+type Step = Omit<PlanStep, 'position'>;
+
+/** The deepest tables first; they go in the transactions, and the statements, of the rows that they reference. */
+export function includedSteps({ subject, tables, edges, deletes }: Reached, steps: readonly Step[]): Step[] {
+  const others = tables.filter((table) => table !== subject).reverse();
+  const included = others.map((table): Step => {
+    const ways = edges.filter(({ key, child }) => child.oid === table.oid && deletes(key));
+    const by = [...new Set(ways.map(({ key }) => `${key.referencedTable} by ${key.name}`))].join(', ');
+    return {
+      description: `Lock and delete the rows of ${nameOf(table)} that reference rows of ${by}, in the same transaction as those`,
+      sql: toText(
+        sql`DELETE FROM ONLY ${ident(table.schema, table.name)} WHERE ctid = ANY ('{"(0,1)"}'::pg_catalog.tid[])`,
+      ),
+    };
+  });
+  const at = steps.findIndex((step) => step.sql.includes('DELETE FROM'));
+  return [...steps.slice(0, at), ...included, ...steps.slice(at)];
+}
+
+/** Each table is locked as the subject is. */
+export function includedLocks(reached: Reached, [lock]: readonly PlanLock[]): PlanLock[] {
+  const others = touchedTables(reached).filter((table) => table !== reached.subject);
+  return lock === undefined ? [] : others.map((table) => ({ ...lock, relation: nameOf(table) }));
+}
