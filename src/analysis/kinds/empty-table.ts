@@ -11,6 +11,7 @@ import {
 import { notOfExtension } from '../extension-tables.ts';
 import { isNotRead } from '../row-reader.ts';
 import { countedPeriod, daysBefore } from '../usage-counters.ts';
+import { type WholeTable, wholeTables } from '../whole-tables.ts';
 
 /** A table that we have known for less may be waiting for its first rows. */
 const NEW_DAYS = 7;
@@ -20,6 +21,7 @@ export const emptyTable = defineAnalysis({
   kind: 'EMPTY_TABLE',
   docs: 'docs/analyses/empty-table.md',
   find: async (context) => {
+    // Partitions are left to their table: those for days to come are empty, and are meant to be.
     const candidates = wholeTables(context.figures.tables).filter(({ leaves }) => leaves.every(maybeEmpty));
     if (candidates.length === 0) return [];
     const roles = await readRoles(context, candidates);
@@ -28,28 +30,12 @@ export const emptyTable = defineAnalysis({
     for (const table of candidates) {
       const role = roleOf(table, roles);
       const isNew = before !== null && !before.has(tableKey(table.root.schema, table.root.name));
-      if (!role || role.isTemplate || isNew || isQueue(role)) continue;
+      if (!role || role.isTemplate || role.isElsewhere || isNew || isQueue(role)) continue;
       if (await isEmpty(table, context)) faults.push(faultOf(table, role, before !== null, context));
     }
     return faults;
   },
 });
-
-interface WholeTable {
-  readonly root: MeasuredTable;
-  /** itself, or what it is partitioned into */
-  readonly leaves: readonly MeasuredTable[];
-}
-
-/** Partitions are left to their table: those for days to come are empty, and are meant to be. */
-function wholeTables(tables: readonly MeasuredTable[]): WholeTable[] {
-  const children = Map.groupBy(tables, (table) => table.parentOid);
-  const leavesOf = (table: MeasuredTable): MeasuredTable[] =>
-    table.kind === 'PARTITIONED' ? (children.get(table.oid) ?? []).flatMap(leavesOf) : [table];
-  return tables
-    .filter((table) => table.parentOid === null && table.kind !== 'MATERIALIZED_VIEW')
-    .map((root) => ({ root, leaves: leavesOf(root) }));
-}
 
 /** No page, or nothing that the counters and the last VACUUM know of. */
 const maybeEmpty = ({ pages, liveRows }: MeasuredTable) =>
@@ -59,6 +45,8 @@ interface Role {
   readonly oid: number;
   /** others take their columns from it: a parent by inheritance, or a template of pg_partman */
   readonly isTemplate: boolean;
+  /** a part of it is a foreign table, whose rows are not here to be counted */
+  readonly isElsewhere: boolean;
   readonly inserted: number;
   readonly deleted: number;
   readonly scans: number;
@@ -69,30 +57,33 @@ async function readRoles(
   { session }: AnalysisContext,
   tables: readonly WholeTable[],
 ): Promise<Map<number, Role>> {
-  const oids = new Set(tables.flatMap(({ root, leaves }) => [root, ...leaves].map(({ oid }) => String(oid))));
+  const oids = tables.flatMap(({ members }) => members.map(({ oid }) => String(oid)));
   const rows = await readCatalog<Role>(
     session,
     sql`SELECT c.oid AS oid,
                (c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid))
                OR (c.relname ~ '^template_' AND EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE x.extname = 'pg_partman')) AS "isTemplate",
+               EXISTS (SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class f ON f.oid = h.inhrelid AND f.relkind = 'f'
+                        WHERE h.inhparent = c.oid) AS "isElsewhere",
                pg_catalog.pg_stat_get_tuples_inserted(c.oid)::float8 AS inserted,
                pg_catalog.pg_stat_get_tuples_deleted(c.oid)::float8 AS deleted,
                (pg_catalog.pg_stat_get_numscans(c.oid) + coalesce(
                  (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_numscans(i.indexrelid)) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid), 0))::float8 AS scans
           FROM pg_catalog.pg_class c
-         WHERE c.oid = ANY (${[...oids]}::oid[]) AND ${notOfExtension} ORDER BY c.oid`,
+         WHERE c.oid = ANY (${oids}::oid[]) AND ${notOfExtension} ORDER BY c.oid`,
   );
   return new Map(rows.map((row) => [row.oid, row]));
 }
 
 /** A partitioned table is used where its partitions are. */
-function roleOf({ root, leaves }: WholeTable, roles: ReadonlyMap<number, Role>): Role | null {
+function roleOf({ root, members }: WholeTable, roles: ReadonlyMap<number, Role>): Role | null {
   const own = roles.get(root.oid);
   if (!own) return null;
-  const all = leaves.flatMap((leaf) => roles.get(leaf.oid) ?? []);
+  const all = members.flatMap((member) => roles.get(member.oid) ?? []);
   const sum = (of: (role: Role) => number) => all.reduce((total, role) => total + of(role), 0);
   return {
     ...own,
+    isElsewhere: all.some((role) => role.isElsewhere),
     inserted: sum((role) => role.inserted),
     deleted: sum((role) => role.deleted),
     scans: sum((role) => role.scans),

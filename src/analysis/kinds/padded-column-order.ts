@@ -11,6 +11,7 @@ import {
 } from '../define-analysis.ts';
 import { heapBytes, rowSize, staleness } from '../estimate-heap.ts';
 import { readExtensionTables } from '../extension-tables.ts';
+import { type WholeTable, wholeTables } from '../whole-tables.ts';
 
 const SMALLEST_BYTES = 1024 * 1024;
 const SMALLEST_SHARE = 0.03;
@@ -23,18 +24,11 @@ export const paddedColumnOrder = defineAnalysis({
   docs: 'docs/analyses/padded-column-order.md',
   find: async (context) => {
     const ofExtensions = await readExtensionTables(context.session);
-    const own = context.figures.tables.filter(({ oid }) => !ofExtensions.has(oid));
-    const roots = new Map(own.map((table) => [table.oid, table]));
-    const leaves = own.filter((table) => table.kind === 'TABLE' && table.pages.count > 0);
-    const groups = Map.groupBy(leaves, (leaf) => rootOf(leaf, roots));
-    return [...groups].flatMap(([root, parts]) => judged(root, parts, context) ?? []);
+    return wholeTables(context.figures.tables)
+      .filter(({ root }) => !ofExtensions.has(root.oid))
+      .flatMap((table) => judged(table, context) ?? []);
   },
 });
-
-function rootOf(table: MeasuredTable, tables: ReadonlyMap<number, MeasuredTable>): MeasuredTable {
-  const parent = table.parentOid === null ? undefined : tables.get(table.parentOid);
-  return parent ? rootOf(parent, tables) : table;
-}
 
 interface Loss {
   readonly leaf: MeasuredTable;
@@ -45,11 +39,9 @@ interface Loss {
 }
 
 /** A partitioned table is judged as a whole, with the order that its largest partition shows. */
-function judged(
-  root: MeasuredTable,
-  leaves: readonly MeasuredTable[],
-  context: AnalysisContext,
-): FoundFault | null {
+function judged(table: WholeTable, context: AnalysisContext): FoundFault | null {
+  const { root } = table;
+  const leaves = table.leaves.filter((leaf) => leaf.pages.count > 0);
   const losses: Loss[] = [];
   for (const leaf of leaves) {
     const loss = lossOf(leaf);

@@ -12,6 +12,7 @@ import { staleness } from '../estimate-heap.ts';
 import { type ColumnRole, readColumnRoles } from '../read-column-roles.ts';
 import { isNotRead, type NotRead, type RowReader } from '../row-reader.ts';
 import { daysBetween } from '../usage-counters.ts';
+import { type WholeTable, wholeTables } from '../whole-tables.ts';
 
 /** Of fewer rows, nothing can be said about what a column is for. */
 const SMALLEST_ROWS = 1_000;
@@ -44,21 +45,6 @@ export const unusedColumn = defineAnalysis({
   },
 });
 
-interface WholeTable {
-  readonly root: MeasuredTable;
-  /** itself or its partitions, those that have rows */
-  readonly leaves: readonly MeasuredTable[];
-}
-
-function wholeTables(tables: readonly MeasuredTable[]): WholeTable[] {
-  const children = Map.groupBy(tables, (table) => table.parentOid);
-  const leavesOf = (table: MeasuredTable): MeasuredTable[] =>
-    table.kind === 'PARTITIONED' ? (children.get(table.oid) ?? []).flatMap(leavesOf) : [table];
-  return tables
-    .filter((table) => table.parentOid === null && table.kind !== 'MATERIALIZED_VIEW')
-    .map((root) => ({ root, leaves: leavesOf(root).filter((leaf) => leaf.pages.count > 0) }));
-}
-
 interface Candidate extends WholeTable {
   readonly rows: number;
   readonly alwaysNull: readonly string[];
@@ -67,7 +53,8 @@ interface Candidate extends WholeTable {
 
 /** By statistics; a partitioned table is judged as a whole, so that each of its partitions has to agree. */
 function candidateOf(table: WholeTable, context: AnalysisContext): Candidate | null {
-  const { root, leaves } = table;
+  const { root } = table;
+  const leaves = table.leaves.filter((leaf) => leaf.pages.count > 0);
   const rows = leaves.reduce((sum, leaf) => sum + leaf.liveRows, 0);
   if (rows < SMALLEST_ROWS) return null;
   if (leaves.some(isDoubtful)) {
@@ -78,7 +65,7 @@ function candidateOf(table: WholeTable, context: AnalysisContext): Candidate | n
   const isSmall = rows < SMALLEST_ROWS_OF_ONE_VALUE;
   // The same value in each partition need not be the same in all.
   const oneValue = isSmall || root.kind === 'PARTITIONED' ? [] : namesIn(leaves, hasOneValue);
-  return alwaysNull.length + oneValue.length > 0 ? { ...table, rows, alwaysNull, oneValue } : null;
+  return alwaysNull.length + oneValue.length > 0 ? { ...table, leaves, rows, alwaysNull, oneValue } : null;
 }
 
 const isDoubtful = (leaf: MeasuredTable) =>

@@ -21,6 +21,7 @@ import {
   isIdleOnReplicas,
   replicasInEvidence,
 } from '../usage-counters.ts';
+import { wholeTables } from '../whole-tables.ts';
 
 const SMALLEST_BYTES = 64 * 1024;
 
@@ -40,22 +41,6 @@ export const unusedTable = defineAnalysis({
       });
   },
 });
-
-interface WholeTable {
-  readonly root: MeasuredTable;
-  /** itself and all of its partitions */
-  readonly members: readonly MeasuredTable[];
-}
-
-function wholeTables(tables: readonly MeasuredTable[]): WholeTable[] {
-  const byOid = new Map(tables.map((table) => [table.oid, table]));
-  const rootOf = (table: MeasuredTable): MeasuredTable => {
-    const parent = table.parentOid === null ? undefined : byOid.get(table.parentOid);
-    return parent ? rootOf(parent) : table;
-  };
-  const own = tables.filter((table) => table.kind !== 'MATERIALIZED_VIEW');
-  return [...Map.groupBy(own, rootOf)].map(([root, members]) => ({ root, members }));
-}
 
 /** Rows are changed and removed only after they were looked for: without a scan there can only have been inserts. */
 function isQuiet(

@@ -24,6 +24,8 @@ describe.each(VERSIONS)('EMPTY_TABLE on PostgreSQL %i', (version) => {
        CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
        CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
        INSERT INTO log VALUES ('2024-05-05');
+       CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far; CREATE TABLE sharded (id int) PARTITION BY RANGE (id);
+       CREATE FOREIGN TABLE shard PARTITION OF sharded FOR VALUES FROM (0) TO (9) SERVER away;
        CREATE TABLE parent (id int); CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (1);
        CREATE ROLE ${role}; GRANT pg_monitor TO ${role}`,
       'INSERT INTO queue VALUES (1), (2)',
@@ -36,7 +38,7 @@ describe.each(VERSIONS)('EMPTY_TABLE on PostgreSQL %i', (version) => {
     await database.drop();
   });
 
-  it('is silent about rows, queues, partitions for later and parents by inheritance', async () => {
+  it('is silent about rows, queues, partitions for later or on other servers, and parents by inheritance', async () => {
     expect(await ask(emptyTable, database)).toEqual({ faults: [], unsure: [] });
     await inTurn(database, 'VACUUM');
     expect(await ask(emptyTable, database)).toEqual({ faults: [], unsure: [] });
