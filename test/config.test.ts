@@ -41,6 +41,8 @@ const REFUSED: [Record<string, string>, string, string][] = [
     'DECLUTTER_S3_ENDPOINT',
     'rows that travel in clear text',
   ],
+  [{ DECLUTTER_SNAPSHOT_EVERY: '6h' }, 'DECLUTTER_SNAPSHOT_EVERY', 'an interval that is not ISO 8601'],
+  [{ DECLUTTER_SNAPSHOT_EVERY: 'PT5S' }, 'DECLUTTER_SNAPSHOT_EVERY', 'snapshots without a pause'],
   [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
 ];
 
@@ -57,6 +59,9 @@ describe('loadConfig', () => {
       lease: { leaseMs: 30_000, heartbeatMs: 5_000 },
       secretKey: null,
     });
+    expect(config.snapshotEveryMs).toBe(6 * 3_600_000);
+    expect(loadConfig({ DECLUTTER_SNAPSHOT_EVERY: 'P1DT12H' }).snapshotEveryMs).toBe(36 * 3_600_000);
+    expect(loadConfig({ DECLUTTER_SNAPSHOT_EVERY: '0' }).snapshotEveryMs).toBeNull();
     expect(config.dataDir).toMatch(/^\/.*\/\.declutter$/);
     expect(config.archiveDir).toBe(`${config.dataDir}/archives`);
     expect(loadConfig({ DATABASE_URL: 'postgres://a:b@db/c' }).demo).toBe(false);
