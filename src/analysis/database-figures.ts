@@ -9,6 +9,7 @@ import { measureTableBloat } from './measure-table.ts';
 import { readColumns } from './read-columns.ts';
 import { readHorizon } from './read-horizon.ts';
 import { type IndexRow, readIndexes } from './read-indexes.ts';
+import { STANDBYS } from './read-replicas.ts';
 import { readTables } from './read-tables.ts';
 import { readVacuum } from './read-vacuum.ts';
 import { rolledUp } from './roll-up.ts';
@@ -142,12 +143,27 @@ function assembled(
 async function readDatabase(
   session: Session,
 ): Promise<Omit<DatabaseFigures, 'tables' | 'vacuum' | 'holders'>> {
-  const [row] = await readCatalog<{ bytes: number | null; since: Date | null; standbys: number }>(
+  const [row] = await readCatalog<RawDatabase>(
     session,
     sql`SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) END::float8 AS bytes,
                pg_catalog.pg_stat_get_db_stat_reset_time(d.oid) AS since,
-               (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication r WHERE r.state = 'streaming')::float8 AS standbys
+               (SELECT a.stats_reset FROM pg_catalog.pg_stat_archiver a) AS began, ${STANDBYS} AS standbys,
+               (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots s WHERE s.slot_type = 'physical' AND NOT s.active)::float8 AS away
           FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`,
   );
-  return { sizeBytes: row?.bytes ?? 0, countersSince: row?.since ?? null, standbys: row?.standbys ?? 0 };
+  return {
+    sizeBytes: row?.bytes ?? 0,
+    countersSince: row?.since ?? null,
+    countersBegan: row?.began ?? null,
+    standbys: row?.standbys ?? 0,
+    awayStandbys: row?.away ?? 0,
+  };
+}
+
+interface RawDatabase {
+  bytes: number | null;
+  since: Date | null;
+  began: Date | null;
+  standbys: number;
+  away: number;
 }

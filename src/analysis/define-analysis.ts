@@ -74,8 +74,12 @@ export interface DatabaseFigures {
   readonly sizeBytes: number;
   /** since when usage is counted; null when the counters were never reset (then: since the database was made) */
   readonly countersSince: Date | null;
+  /** no counter of the server is older: set anew by a crash, pg_upgrade, or a copy of the files */
+  readonly countersBegan: Date | null;
   /** standbys that stream from this server now, registered or not */
   readonly standbys: number;
+  /** physical replication slots that nobody uses now: their standbys are away */
+  readonly awayStandbys: number;
   readonly tables: readonly MeasuredTable[];
   readonly vacuum: VacuumState;
   /** what keeps VACUUM from removing rows, oldest first */
@@ -136,7 +140,6 @@ export interface MeasuredTable {
   readonly fillfactor: number;
   /** toast_tuple_target: how long a row may be once values are moved out of it */
   readonly toastTarget: number;
-  readonly autovacuum: boolean;
   readonly lastVacuumAt: string | null;
   readonly lastAnalyzeAt: string | null;
   /** rows inserted, updated and deleted since the last ANALYZE */
@@ -220,6 +223,8 @@ export interface MeasuredIndex {
   /** INCLUDE columns, in order */
   readonly included: readonly IndexKey[];
   readonly expressions: string | null;
+  readonly isPartial: boolean;
+  /** null without one, and while its table is locked */
   readonly predicate: string | null;
   readonly nullsNotDistinct: boolean;
   readonly immediate: boolean;
@@ -243,7 +248,12 @@ export interface ReplicaUsage {
   readonly name: string;
   /** why it could not be asked; null when it was */
   readonly unreachable: string | null;
+  /** null: not known */
   readonly countersSince: Date | null;
+  /** it receives changes now: one of the standbys that the server it follows counts */
+  readonly receives: boolean;
+  /** that stream from it in turn */
+  readonly standbys: number;
   /** by the OID of an index, or of a table that was read without one; the same on every physical copy */
   readonly scans: ReadonlyMap<number, number>;
 }

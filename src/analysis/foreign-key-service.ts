@@ -52,6 +52,7 @@ export const isServed = (service: Service) =>
 
 /** Equality is never true of NULL: a predicate that says no more than that holds for every row that is looked for. */
 const impliedByLookup = (index: IndexFacts, { columns }: Pick<ForeignKeyFigures, 'columns'>) =>
+  index.isPartial === (index.predicate !== null) &&
   conditionsOf(index.predicate).every((condition) => {
     const column = notNullColumn(condition);
     return column !== null && columns.some(({ name }) => name === column);

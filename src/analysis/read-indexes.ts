@@ -49,7 +49,7 @@ const indexesQuery = (version: number, locked: Sql, scope: Scope | null) => sql`
          i.indisunique, i.indisprimary, i.indisvalid AND i.indisready AND i.indislive AS valid, i.indimmediate, i.indisreplident, i.indisclustered,
          ${version >= 150_000 ? sql`i.indnullsnotdistinct` : sql`false`} AS nulls_not_distinct,
          x.relkind = 'I' AS partitioned, h.inhparent AS parent, x.relispartition, coalesce(u.own, false) AS own, coalesce(u.target, false) AS target, i.indnkeyatts AS key_count,
-         i.indexprs IS NOT NULL AS has_expressions,
+         i.indexprs IS NOT NULL AS has_expressions, i.indpred IS NOT NULL AS partial,
          (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
                    i.indkey[a.attnum - 1], i.indclass[a.attnum - 1]::int8, i.indcollation[a.attnum - 1]::int8, i.indoption[a.attnum - 1],
                    a.attstattarget >= 0, a.attname, a.atttypid::int8, a.attlen, a.attalign, a.attstorage, a.atttypmod,
@@ -100,6 +100,7 @@ interface RawIndex {
   target: boolean;
   key_count: number;
   has_expressions: boolean;
+  partial: boolean;
   keys: RawKey[];
 }
 
@@ -176,6 +177,7 @@ function indexRow(
     keys: keys.slice(0, row.key_count),
     included: keys.slice(row.key_count),
     expressions: row.expressions,
+    isPartial: row.partial,
     predicate: row.predicate,
     nullsNotDistinct: row.nulls_not_distinct,
     immediate: row.indimmediate,

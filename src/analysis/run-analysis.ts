@@ -57,7 +57,7 @@ export async function runAnalysis(
       session,
       now: takenAt,
       watchedSince: await firstSnapshotAt(deps.store, database.id),
-      replicas: await readReplicas(await deps.replicas(database.id, ANALYSIS_SETTINGS)),
+      replicas: await readReplicas(session, await deps.replicas(database.id, ANALYSIS_SETTINGS)),
     });
     const durationMs = Math.round(deps.clock.monotonicMs() - started);
     const { sizeBytes } = figures;

@@ -15,7 +15,7 @@ export interface UnusedIndexes {
 export async function findUnused(context: AnalysisContext): Promise<UnusedIndexes> {
   const candidates = context.figures.tables.flatMap((table) =>
     [...table.indexes, ...table.partitionedIndexes]
-      .filter((index) => isCandidate(index, context))
+      .filter((index) => index.definition !== null && isCandidate(index, context))
       .map((index) => ({ table, index })),
   );
   if (candidates.length === 0) return { unused: [], doubts: [] };

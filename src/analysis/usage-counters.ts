@@ -12,9 +12,15 @@ export const daysBetween = (from: Date, to: Date) => (to.getTime() - from.getTim
 
 export const daysBefore = (now: Date, days: number) => new Date(now.getTime() - days * DAY_MS);
 
-/** Counters that were never reset are at least as old as our first look at the database. */
-export const countedSince = (context: UsageContext): Date | null =>
-  context.figures.countersSince ?? context.watchedSince;
+/**
+ * Counters that were never reset are at least as old as our first look at the database; none is older than the
+ * server's own, which begin anew with a crash or an upgrade.
+ */
+export function countedSince({ figures, watchedSince }: UsageContext): Date | null {
+  const since = figures.countersSince ?? watchedSince;
+  const began = figures.countersBegan;
+  return since === null || began === null || since > began ? since : began;
+}
 
 /** "since 2026-01-31 at least", for a sentence about what was not seen. */
 export function countedPeriod(context: UsageContext): string {
@@ -49,10 +55,11 @@ export function doubtsAboutUsage(context: UsageContext): string[] {
       ? [`Usage has been counted for ${Math.floor(days)} days only: wait until the rarest report has run.`]
       : [];
   const lost = context.replicas.filter((replica) => replica.unreachable !== null);
-  const unseen = context.figures.standbys - context.replicas.length;
+  const unseen = unseenStandbys(context);
   const recent = context.replicas.filter(
-    (replica) =>
-      replica.countersSince !== null && daysBetween(replica.countersSince, context.now) < YOUNG_DAYS,
+    ({ unreachable, countersSince }) =>
+      unreachable === null &&
+      (countersSince === null || daysBetween(countersSince, context.now) < YOUNG_DAYS),
   );
   return [
     ...young,
@@ -60,13 +67,22 @@ export function doubtsAboutUsage(context: UsageContext): string[] {
       (replica) => `The replica ${replica.name} could not be asked (${replica.unreachable ?? ''}).`,
     ),
     ...recent.map(
-      (replica) => `The counters of the replica ${replica.name} were reset less than ${YOUNG_DAYS} days ago.`,
+      (replica) => `The counters of the replica ${replica.name} are not known to be ${YOUNG_DAYS} days old.`,
     ),
     ...(unseen > 0
       ? [`${unseen} more standbys stream from this server and are not registered: queries there count too.`]
       : []),
+    ...(context.figures.awayStandbys > 0
+      ? [
+          `${context.figures.awayStandbys} replication slots of standbys are not in use now: whoever comes back may have used it.`,
+        ]
+      : []),
   ];
 }
+
+/** Standbys of standbys count too; a replica that is registered but receives nothing is not among them. */
+const unseenStandbys = ({ figures, replicas }: UsageContext) =>
+  replicas.reduce((sum, { standbys, receives }) => sum + standbys - (receives ? 1 : 0), figures.standbys);
 
 /** The same for the evidence. */
 export const replicasInEvidence = ({ replicas }: UsageContext) =>

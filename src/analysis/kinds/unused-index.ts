@@ -6,7 +6,14 @@ import {
   type IndexFacts,
   type MeasuredTable,
 } from '../define-analysis.ts';
-import { columnsOf, decide, dropAdvice, removalSeverity, withTheirParts } from '../index-advice.ts';
+import {
+  columnsOf,
+  decide,
+  dropAdvice,
+  removalSeverity,
+  unsureOfLocked,
+  withTheirParts,
+} from '../index-advice.ts';
 import { findUnused } from '../unused-indexes.ts';
 import { countedPeriod, countedSince, replicasInEvidence, scansOf } from '../usage-counters.ts';
 
@@ -15,6 +22,7 @@ export const unusedIndex = defineAnalysis({
   kind: 'UNUSED_INDEX',
   docs: 'docs/analyses/unused-index.md',
   find: async (context) => {
+    unsureOfLocked(context);
     const { unused, doubts } = await findUnused(context);
     if (unused.length === 0) return [];
     const certain = withTheirParts(doubts.length > 0 ? [] : unused);

@@ -1,10 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ReplicaUsage } from '../../../src/analysis/define-analysis.ts';
+import { redundantIndex } from '../../../src/analysis/kinds/redundant-index.ts';
 import { unusedIndex } from '../../../src/analysis/kinds/unused-index.ts';
 import { availableVersions, type TestDatabase, testDatabase } from '../../support/postgres.ts';
 import { ask, figuresOf, inTurn } from '../support.ts';
 
 const LONG_AGO = new Date('2020-01-01T00:00:00Z');
+
+const copy = (given: Partial<ReplicaUsage> = {}): ReplicaUsage => ({
+  name: 'copy:5432',
+  unreachable: null,
+  countersSince: LONG_AGO,
+  receives: true,
+  standbys: 0,
+  scans: new Map(),
+  ...given,
+});
 
 describe.each(availableVersions())('UNUSED_INDEX on PostgreSQL %i', (version) => {
   let database: TestDatabase;
@@ -61,23 +72,15 @@ describe.each(availableVersions())('UNUSED_INDEX on PostgreSQL %i', (version) =>
   });
 
   it('only informs while the counters are young, a replica is silent, or an unknown standby streams', async () => {
-    const old: ReplicaUsage = {
-      name: 'copy:5432',
-      unreachable: null,
-      countersSince: LONG_AGO,
-      scans: new Map(),
-    };
     const severity = async (given: Parameters<typeof ask>[2]) =>
       (await ask(unusedIndex, database, given)).faults.map((fault) => fault.severity);
     await inTurn(database, "SELECT pg_stat_reset_shared('bgwriter')");
     const counted = { watchedSince: LONG_AGO };
     // The server's own reset time, where one is set, wins over our first look.
     const since = (await figuresOf(database)).countersSince;
-    expect(await severity({ ...counted, replicas: [old] })).toEqual([since === null ? 'NOTICE' : 'INFO']);
+    expect(await severity({ ...counted, replicas: [copy()] })).toEqual([since === null ? 'NOTICE' : 'INFO']);
     expect(await severity({ watchedSince: new Date() })).toEqual(['INFO']);
-    expect(await severity({ ...counted, replicas: [{ ...old, unreachable: 'no answer' }] })).toEqual([
-      'INFO',
-    ]);
+    expect(await severity({ ...counted, replicas: [copy({ unreachable: 'no answer' })] })).toEqual(['INFO']);
     expect(await severity({ ...counted, standbys: 1 })).toEqual(['INFO']);
   });
 
@@ -85,12 +88,7 @@ describe.each(availableVersions())('UNUSED_INDEX on PostgreSQL %i', (version) =>
     const index = (await figuresOf(database)).tables
       .flatMap((table) => table.indexes)
       .find(({ name }) => name === 'customer_unused')!;
-    const replica = {
-      name: 'copy:5432',
-      unreachable: null,
-      countersSince: LONG_AGO,
-      scans: new Map([[index.oid, 4]]),
-    };
+    const replica = copy({ scans: new Map([[index.oid, 4]]) });
     expect(
       (await ask(unusedIndex, database, { watchedSince: LONG_AGO, replicas: [replica] })).faults,
     ).toEqual([]);
@@ -99,5 +97,52 @@ describe.each(availableVersions())('UNUSED_INDEX on PostgreSQL %i', (version) =>
   it('is silent after the index is gone', async () => {
     await inTurn(database, 'DROP INDEX customer_unused');
     expect((await ask(unusedIndex, database, { watchedSince: LONG_AGO })).faults).toEqual([]);
+  });
+
+  it('names the one of two that nobody uses, and not the shorter one that is in use', async () => {
+    await inTurn(
+      database,
+      'CREATE INDEX customer_tiny ON customer (tiny)',
+      'SET enable_seqscan = off; SELECT 1 FROM customer WHERE tiny = 3',
+      'CREATE INDEX customer_tiny_code ON customer (tiny, code)',
+    );
+    const old = { watchedSince: LONG_AGO, now: new Date(Date.now() + 30 * 86_400_000) };
+    const named = async (kind: typeof unusedIndex, given: typeof old) =>
+      (await ask(kind, database, given)).faults.map((fault) => fault.index);
+    const shorterOnes = async (given: typeof old) =>
+      (await named(redundantIndex, given)).filter((name) => name !== 'customer_country');
+    expect(await named(unusedIndex, old)).toEqual(['customer_tiny_code']);
+    expect(await shorterOnes(old)).toEqual([]);
+    // While use is not certain, it is the shorter one that is said to go: never both.
+    const young = { ...old, watchedSince: old.now, now: new Date() };
+    expect(await named(unusedIndex, young)).toEqual([]);
+    expect(await shorterOnes(young)).toEqual(['customer_tiny']);
+    await inTurn(database, 'DROP INDEX customer_tiny, customer_tiny_code');
+  });
+
+  it('takes an index of a partitioned table for one, and drops it as one', async () => {
+    await inTurn(
+      database,
+      `CREATE TABLE log (day int, level int, note text) PARTITION BY RANGE (day);
+       CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (10000); CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (10000) TO (30000);
+       INSERT INTO log SELECT g, g % 9, 'n' FROM generate_series(1, 20000) g;
+       CREATE INDEX log_level ON log (level); CREATE INDEX log_note ON log (note)`,
+      `SET enable_seqscan = off; SELECT 1 FROM log_2 WHERE note = 'x'`,
+    );
+    const { faults } = await ask(unusedIndex, database, { watchedSince: LONG_AGO });
+    expect(faults.map((fault) => [fault.table, fault.index])).toEqual([['log', 'log_level']]);
+    expect(faults[0]!.wastedBytes).toBeGreaterThan(100_000);
+    expect(faults[0]!.detail).toContain('CREATE INDEX log_level ON public.log USING btree (level).');
+    await inTurn(database, /DROP INDEX [^;]+;/.exec(faults[0]!.detail)![0]);
+    expect((await ask(unusedIndex, database, { watchedSince: LONG_AGO })).faults).toEqual([]);
+  });
+
+  it('says what it could not see while a table is locked', async () => {
+    await inTurn(database, 'CREATE INDEX customer_unused ON customer (note, country)');
+    await database.run('BEGIN; LOCK TABLE customer IN ACCESS EXCLUSIVE MODE');
+    const { faults, unsure } = await ask(unusedIndex, database, { watchedSince: LONG_AGO });
+    await database.run('ROLLBACK; DROP INDEX customer_unused');
+    expect(faults).toEqual([]);
+    expect(unsure.map(({ index }) => index)).toContain('customer_unused');
   });
 });

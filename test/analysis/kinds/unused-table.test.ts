@@ -100,6 +100,8 @@ describe.each(VERSIONS)('UNUSED_TABLE on PostgreSQL %i', (version) => {
       name: 'copy:5432',
       unreachable: null,
       countersSince: new Date('2020-01-01T00:00:00Z'),
+      receives: true,
+      standbys: 0,
       scans: new Map([[oid, 3]]),
     });
     const without = async (oid: number) => names({ replicas: [replica(oid)] });
