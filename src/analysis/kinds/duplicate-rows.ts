@@ -15,7 +15,7 @@ import { isNotRead } from '../row-reader.ts';
 import { readBaseTypes, readHindrances, type RowSubject, rowSubjects } from '../row-subjects.ts';
 
 /** So many keys are looked at in one analysis: first where the statistics saw a value twice, then by size. */
-const MOST_SAMPLED = 60;
+const MOST_SAMPLED = { usually: 30, exact: 300 };
 
 /** Rows that say the same thing twice, by keys that names and statistics suggest and that no unique index keeps. */
 export const duplicateRows = defineAnalysis({
@@ -30,9 +30,10 @@ export const duplicateRows = defineAnalysis({
       proposed.map(({ subject }) => subject),
     );
     const faults: FoundFault[] = [];
+    const most = context.rows.exact ? MOST_SAMPLED.exact : MOST_SAMPLED.usually;
     let sampled = 0;
     for (const key of proposed) {
-      const why = hindrances.get(key.subject.table.oid) ?? (sampled >= MOST_SAMPLED ? LEFT_OUT : null);
+      const why = hindrances.get(key.subject.table.oid) ?? (sampled >= most ? leftOut(most) : null);
       if (why === null) sampled += 1;
       const fault = why === null ? await judge(key, context) : unsure(key, why, context);
       if (fault) faults.push(fault);
@@ -41,7 +42,8 @@ export const duplicateRows = defineAnalysis({
   },
 });
 
-const LEFT_OUT = `More than ${MOST_SAMPLED} keys could be looked at; the most suspicious came first.`;
+const leftOut = (most: number) =>
+  `No more than ${most} keys could be looked at; the most suspicious came first.`;
 
 const sawTwice = ({ uniqueness }: ProposedKey) => uniqueness !== null && uniqueness < 0.99999;
 

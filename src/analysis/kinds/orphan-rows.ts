@@ -9,7 +9,7 @@ import { readHindrances } from '../row-subjects.ts';
 import { isIdle } from '../usage-counters.ts';
 
 /** So many references are sampled in one analysis, those that are declared first, then those of the largest tables. */
-const MOST_SAMPLED = 60;
+const MOST_SAMPLED = { usually: 30, exact: 300 };
 /** A column of which so many values are found in the other table points there. */
 const CONTAINED = 0.9;
 const FEWEST_ROWS = 20;
@@ -26,10 +26,11 @@ export const orphanRows = defineAnalysis({
       references.flatMap(({ child, parent }) => [child, parent]),
     );
     const faults = new Map<string, FoundFault>();
+    const most = context.rows.exact ? MOST_SAMPLED.exact : MOST_SAMPLED.usually;
     let sampled = 0;
     for (const reference of references) {
       const hindrance = [reference.child, reference.parent].map(({ table }) => hindrances.get(table.oid));
-      const why = hindrance.find((text) => text !== undefined) ?? (sampled >= MOST_SAMPLED ? LEFT_OUT : null);
+      const why = hindrance.find((text) => text !== undefined) ?? (sampled >= most ? leftOut(most) : null);
       if (why === null) sampled += 1;
       const fault = why === null ? await judge(reference, context) : unsure(reference, why, context);
       if (fault) faults.set(JSON.stringify([reference.child.table.oid, fault.columns]), fault);
@@ -38,7 +39,8 @@ export const orphanRows = defineAnalysis({
   },
 });
 
-const LEFT_OUT = `More than ${MOST_SAMPLED} references could be checked; the largest tables came first.`;
+const leftOut = (most: number) =>
+  `No more than ${most} references could be checked; the largest tables came first.`;
 
 const inOrder = (references: readonly Reference[]) =>
   [...references].sort(
