@@ -118,10 +118,9 @@ function tableRow(row: RawTable): TableRow {
   };
 }
 
-const storageOf = (options: string | null): Pick<TableRow, 'fillfactor' | 'toastTarget' | 'autovacuum'> => ({
+const storageOf = (options: string | null): Pick<TableRow, 'fillfactor' | 'toastTarget'> => ({
   fillfactor: Number(optionOf(options, 'fillfactor') ?? 100),
   toastTarget: Number(optionOf(options, 'toast_tuple_target') ?? DEFAULT_TOAST_TARGET),
-  autovacuum: !isOff(optionOf(options, 'autovacuum_enabled')),
 });
 
 function toastFigures(row: RawTable): ToastFigures | null {

@@ -86,8 +86,13 @@ const stateQuery = (scope: Scope | null, knowsFrozen: boolean) => sql`
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
            WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND ${inScope(scope)}
-             AND (c.reloptions IS NOT NULL OR t.reloptions IS NOT NULL OR pg_catalog.pg_stat_get_ins_since_vacuum(c.oid) > 0
-                  OR pg_catalog.pg_stat_get_ins_since_vacuum(t.oid) > 0 OR pg_catalog.pg_stat_get_dead_tuples(t.oid) > 0)) AS tables`;
+             AND (c.reloptions IS NOT NULL OR t.reloptions IS NOT NULL
+                  OR pg_catalog.pg_stat_get_ins_since_vacuum(c.oid) > ${base('autovacuum_vacuum_insert_threshold')}
+                  OR pg_catalog.pg_stat_get_ins_since_vacuum(t.oid) > ${base('autovacuum_vacuum_insert_threshold')}
+                  OR pg_catalog.pg_stat_get_dead_tuples(t.oid) > ${base('autovacuum_vacuum_threshold')})) AS tables`;
+
+/** What no table without options of its own is below when it is due. Read once, not for each table. */
+const base = (name: string) => sql`(SELECT greatest(pg_catalog.current_setting(${name})::int8, 0))`;
 
 const list = (element: Sql) => sql`(SELECT coalesce(pg_catalog.json_agg(${element}), '[]'::json)`;
 
