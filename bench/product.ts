@@ -25,10 +25,11 @@ export interface Product {
   /** Ends the worker with SIGKILL, as a crash would, and starts another. */
   killWorker(): Promise<void>;
   workerMemory(): Memory;
+  apiMemory(): Memory;
   stop(): Promise<void>;
 }
 
-/** In MB, of the worker's process. */
+/** In MB, of a process. */
 export interface Memory {
   readonly now: number;
   readonly peak: number;
@@ -75,6 +76,7 @@ export async function startProduct(server: BenchServer, folder: string): Promise
       worker = start('work');
     },
     workerMemory: () => memoryOf(worker.pid ?? 0),
+    apiMemory: () => memoryOf(api.pid ?? 0),
     async stop() {
       await Promise.all([end(api), end(worker)]);
     },
@@ -89,6 +91,7 @@ const environment = (server: BenchServer, folder: string, port: number) => ({
   DECLUTTER_TARGET_HOSTS: '127.0.0.1',
   DECLUTTER_TARGET_BENCH_PASSWORD: server.password,
   DECLUTTER_LOG_LEVEL: 'warn',
+  DECLUTTER_SNAPSHOT_EVERY: '0', // the one after a run would fall into the next measurement
   DECLUTTER_RATE_POINTS: '10000000',
 });
 
