@@ -12,12 +12,13 @@ const LONGEST_SHORT = 127;
 export function bestOrder(columns: readonly ColumnFigures[]): readonly ColumnFigures[] | null {
   const candidates = [sorted(columns, BYTES_FIRST), sorted(columns, LONG_FIRST)];
   // Without widths, an order that follows the rule is good, and another may not be.
-  const size = (order: readonly ColumnFigures[]) => dataSize(order)?.bytes;
-  const now = size(columns);
-  if (now === undefined)
-    return candidates.some((order) => isSame(order, columns)) ? null : (candidates[0] ?? null);
-  const [best] = candidates.sort((a, b) => (size(a) ?? now) - (size(b) ?? now));
-  return best && (size(best) ?? now) < now ? best : null;
+  if (candidates.some((order) => isSame(order, columns))) return null;
+  const now = dataSize(columns)?.bytes;
+  if (now === undefined) return candidates[0] ?? null;
+  const [best] = candidates
+    .map((order) => ({ order, bytes: dataSize(order)?.bytes ?? now }))
+    .sort((a, b) => a.bytes - b.bytes);
+  return best && best.bytes < now ? best.order : null;
 }
 
 const isSame = (a: readonly ColumnFigures[], b: readonly ColumnFigures[]) =>

@@ -79,34 +79,36 @@ const sequencesQuery = (locked: Sql) => sql`
     SELECT d.refobjid, f.adrelid, f.adnum
       FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_sequence q ON q.seqrelid = d.refobjid JOIN pg_catalog.pg_attrdef f ON f.oid = d.objid
      WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  ), fed (sequence, relation, number) AS (
-    SELECT sequence, relation, number FROM direct
+  ), fed (sequence, relation, number, direct) AS (
+    SELECT sequence, relation, number, true FROM direct
     UNION
-    SELECT f.sequence, k.conrelid, p.own
+    SELECT f.sequence, k.conrelid, p.own, false
       FROM fed f JOIN pg_catalog.pg_constraint k ON k.contype = 'f' AND k.confrelid = f.relation AND k.conparentid = 0
       CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) p (own, other)
      WHERE p.other = f.number
+  ), target AS (
+    SELECT f.sequence, f.relation, f.number, pg_catalog.bool_or(f.direct) AS direct FROM fed f GROUP BY f.sequence, f.relation, f.number
+  ), ends AS MATERIALIZED (
+    SELECT f.sequence, pg_catalog.json_agg(pg_catalog.json_build_object('table', t.oid::int8, 'schema', tn.nspname, 'name', t.relname, 'column', a.attname,
+             'width', y.typlen, 'direct', f.direct, 'unique', EXISTS (
+               SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisunique AND i.indnkeyatts = 1 AND i.indkey[0] = f.number))
+             ORDER BY y.typlen, NOT f.direct, tn.nspname, t.relname, a.attname) AS columns
+      FROM target f
+      JOIN pg_catalog.pg_class t ON t.oid = f.relation AND t.relkind IN ('r', 'p') AND NOT t.relispartition
+      JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = f.number AND NOT a.attisdropped
+      JOIN pg_catalog.pg_type d ON d.oid = a.atttypid
+      JOIN pg_catalog.pg_type y ON y.oid = coalesce(nullif(d.typbasetype, 0), d.oid) AND y.oid IN (20, 21, 23)
+     GROUP BY f.sequence
   )
   SELECT q.seqrelid AS oid, n.nspname AS schema, c.relname AS name, pg_catalog.format_type(q.seqtypid, NULL) AS type,
          q.seqstart::text AS start, q.seqmin::text AS min, q.seqmax::text AS max, q.seqincrement::text AS increment, q.seqcycle AS cycles,
          pg_catalog.has_sequence_privilege(q.seqrelid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-           AND q.seqrelid NOT IN (SELECT relation FROM locked) AS readable,
-         (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('table', t.oid::int8, 'schema', tn.nspname, 'name', t.relname, 'column', a.attname,
-                   'width', y.typlen, 'direct', e.direct, 'unique', e.key) ORDER BY y.typlen, NOT e.direct, tn.nspname, t.relname, a.attname)
-            FROM fed f
-            JOIN pg_catalog.pg_class t ON t.oid = f.relation AND t.relkind IN ('r', 'p') AND NOT t.relispartition
-            JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-            JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = f.number AND NOT a.attisdropped
-            JOIN pg_catalog.pg_type d ON d.oid = a.atttypid
-            JOIN pg_catalog.pg_type y ON y.oid = coalesce(nullif(d.typbasetype, 0), d.oid) AND y.oid IN (20, 21, 23)
-           CROSS JOIN LATERAL (
-             SELECT EXISTS (SELECT FROM direct x WHERE x.sequence = f.sequence AND x.relation = f.relation AND x.number = f.number) AS direct,
-                    EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisunique AND i.indnkeyatts = 1
-                               AND i.indkey[0] = f.number) AS key) e
-           WHERE f.sequence = q.seqrelid) AS columns
+           AND q.seqrelid NOT IN (SELECT relation FROM locked) AS readable, e.columns
     FROM pg_catalog.pg_sequence q
     JOIN pg_catalog.pg_class c ON c.oid = q.seqrelid AND c.relpersistence <> 't'
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN ends e ON e.sequence = q.seqrelid
    WHERE ${userSchemas} ORDER BY n.nspname, c.relname`;
 
 /** So many in one statement, each locked in ACCESS SHARE mode meanwhile. */

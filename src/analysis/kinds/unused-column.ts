@@ -19,6 +19,8 @@ const SMALLEST_ROWS = 1_000;
 /** One value in a few thousand rows may well be chance, or a default that is about to change. */
 const SMALLEST_ROWS_OF_ONE_VALUE = 10_000;
 const READ_ALWAYS_BYTES = 64 * 1024 * 1024;
+/** In one analysis, the largest first. */
+const READ_TABLES = 50;
 /** How long a column has to be empty before our eyes, so that it is not one that was just added. */
 const LONG_DAYS = 30;
 
@@ -37,9 +39,11 @@ export const unusedColumn = defineAnalysis({
     );
     const kept = await context.memory.findings();
     const faults: FoundFault[] = [];
+    const read = new Set(candidates.toSorted((a, b) => b.rows - a.rows).slice(0, READ_TABLES));
     for (const candidate of candidates) {
       const own = roles.get(candidate.root.oid);
-      if (own) faults.push(...(await faultsOf(candidate, own, kept, context)));
+      const reader = read.has(candidate) ? context.rows : null;
+      if (own) faults.push(...(await faultsOf(candidate, own, kept, reader, context.now)));
     }
     return faults;
   },
@@ -93,23 +97,26 @@ async function faultsOf(
   table: Candidate,
   roles: ReadonlyMap<string, ColumnRole>,
   kept: readonly KeptFinding[],
-  context: AnalysisContext,
+  reader: RowReader | null,
+  now: Date,
 ): Promise<FoundFault[]> {
   const known = (name: string) => roles.get(name);
   const wanted = table.alwaysNull.filter((name) => known(name)?.isGenerated === false);
-  const nulls = wanted.length === 0 ? null : await withoutValues(table, wanted, context);
+  const nulls = wanted.length === 0 ? null : await withoutValues(table, wanted, reader);
   const faults = (nulls?.names ?? []).map((name) =>
-    nullFault(table, name, known(name), nulls?.notRead ?? null, seenSince(table, name, kept), context),
+    nullFault(table, name, known(name), nulls?.notRead ?? null, seenSince(table, name, kept), now),
   );
   const same = table.oneValue.filter((name) => known(name)?.isGenerated === false && !known(name)?.isKey);
   return [...faults, ...same.map((name) => sameFault(table, name, known(name)))];
 }
 
 /** The columns that really hold no value; or, where not all rows were read, those that ANALYZE saw none of. */
-async function withoutValues({ leaves }: Candidate, names: readonly string[], { rows }: AnalysisContext) {
+async function withoutValues({ leaves }: Candidate, names: readonly string[], reader: RowReader | null) {
+  if (reader === null)
+    return { names, notRead: `only ${READ_TABLES} tables are read in one analysis, the largest first.` };
   let left = [...names];
   for (const leaf of leaves) {
-    const answer = await readUse(leaf, left, rows);
+    const answer = await readUse(leaf, left, reader);
     if (isNotRead(answer)) return { names: left, notRead: answer.notRead };
     left = left.filter((_, i) => !answer.used[i]);
     if (left.length === 0) break;
@@ -146,9 +153,9 @@ function nullFault(
   role: ColumnRole | undefined,
   notRead: string | null,
   since: Date | null,
-  context: AnalysisContext,
+  now: Date,
 ): FoundFault {
-  const days = since === null ? 0 : Math.floor(daysBetween(since, context.now));
+  const days = since === null ? 0 : Math.floor(daysBetween(since, now));
   const isOld = notRead === null && days >= LONG_DAYS;
   return {
     ...subjectOf(root, name, rows),
