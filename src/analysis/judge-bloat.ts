@@ -35,6 +35,9 @@ export const unknownBloat = (why: Unknown, more: readonly Cause[] = []): Bloat =
   advice: why.advice,
 });
 
+/** Why a bloat is UNKNOWN, in a sentence. */
+export const whyUnknown = ({ causes, advice }: Bloat): string => causes[0]?.detail ?? advice;
+
 /** The verdict is certain, how much it is about is not: the rows that died may be others than those that live. */
 export const withoutFigures = ({ room: _room, ...bloat }: Bloat): Bloat => ({
   ...bloat,

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { FoundFault } from '../domain/finding.ts';
+import type { FoundFault, NotJudged } from '../domain/finding.ts';
 import type { FindingKind } from '../domain/words.ts';
 import type { Log } from '../log.ts';
 import type { FindingsFound, Unsure } from '../store/findings.ts';
@@ -31,8 +31,11 @@ export interface AnalysisDeps {
   readonly log: Log;
 }
 
-/** Of why something was not judged, in one line of the log. */
+/** Of why something was not judged, for each kind. */
 const MOST_REASONS = 20;
+
+const NO_REASON =
+  'Its figures are not known: it is locked, was never analysed, or its statistics may not be read (GRANT SELECT).';
 
 export const ANALYSIS_SETTINGS: SessionSettings = { ...READ_SETTINGS, applicationName: 'declutter/analysis' };
 
@@ -51,7 +54,7 @@ export async function runAnalysis(
       exact: exact ? { budget: DATABASE_BUDGET, what: 'ALL' } : null,
       clock: deps.clock,
     });
-    const found = await askAll(deps, database.id, exact, {
+    const { found, notJudged } = await askAll(deps, database.id, exact, {
       databaseName: database.name,
       figures,
       session,
@@ -72,6 +75,7 @@ export async function runAnalysis(
         sizeBytes,
         wastedBytes: wastedBytes(figures),
         deadRows: deadRows(figures),
+        notJudged,
         tables,
       },
       found,
@@ -87,33 +91,37 @@ async function askAll(
   databaseId: string,
   exact: boolean,
   context: Omit<AnalysisContext, 'unsure' | 'memory' | 'rows'>,
-): Promise<FindingsFound> {
+): Promise<{ found: FindingsFound; notJudged: NotJudged[] }> {
   const faults: FoundFault[] = [];
   const unsure: Unsure[] = [];
   const answered: FindingKind[] = [];
+  const notJudged: NotJudged[] = [];
   for (const { kind, find } of deps.analyses) {
     try {
       const memory = memoryOf(deps.store, databaseId, kind);
       const rows = makeRowReader(context.session, deps.clock, kindBudget(exact));
-      const reasons = new Set<string>();
-      const notJudged = (subject: Subject, why?: string) => {
+      const doubts = new Map<string, Subject[]>();
+      const unsureOf = (subject: Subject, why = NO_REASON) => {
         unsure.push({ ...subject, kind });
-        if (why !== undefined && reasons.size < MOST_REASONS) reasons.add(why);
+        doubts.set(why, [...(doubts.get(why) ?? []), subject]);
       };
-      faults.push(...(await find({ ...context, memory, rows, unsure: notJudged })));
+      faults.push(...(await find({ ...context, memory, rows, unsure: unsureOf })));
       answered.push(kind);
-      if (reasons.size > 0)
-        deps.log.info(
-          { kind, database: context.databaseName, reasons: [...reasons] },
-          'Some were not judged',
-        );
+      notJudged.push(...summed(kind, doubts));
     } catch (error) {
       if (!isRefusal(error)) throw error;
       deps.log.warn({ err: error, kind, database: context.databaseName }, 'A kind of analysis got no answer');
+      notJudged.push({ kind, reason: (error as Error).message, subjects: 0, example: null });
     }
   }
-  return { faults, unsure, answered };
+  return { found: { faults, unsure, answered }, notJudged };
 }
+
+const summed = (kind: FindingKind, doubts: ReadonlyMap<string, readonly Subject[]>): NotJudged[] =>
+  [...doubts].slice(0, MOST_REASONS).map(([reason, subjects]) => {
+    const { schema, table, index } = subjects[0] as Subject;
+    return { kind, reason, subjects: subjects.length, example: `${schema}.${index ?? table}` };
+  });
 
 const memoryOf = (store: Store, databaseId: string, kind: FindingKind): Memory => ({
   findings: () => keptFindings(store, databaseId, kind),

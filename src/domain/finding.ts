@@ -39,6 +39,17 @@ export interface FoundFault {
   readonly remedy: Remedy | null;
 }
 
+/** What an analysis could not judge: a false green would be worse. */
+export interface NotJudged {
+  readonly kind: FindingKind;
+  /** with the right that would help */
+  readonly reason: string;
+  /** how many tables and indexes it concerns; 0: the whole kind */
+  readonly subjects: number;
+  /** one of them */
+  readonly example: string | null;
+}
+
 export interface IndexFigures {
   readonly name: string;
   readonly definition: string;

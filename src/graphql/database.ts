@@ -15,7 +15,7 @@ import {
   Root,
 } from 'type-graphql';
 import type { Growth as GrowthView } from '../domain/growth.ts';
-import { Environment, TableOrder } from '../domain/words.ts';
+import { Environment, FindingKind, TableOrder } from '../domain/words.ts';
 import { type Connection, connection, connectionType, PageArgs, plainConnection } from './connection.ts';
 import type { ApiContext } from './context.ts';
 import { RegisterDatabaseInput, UpdateDatabaseInput } from './database-inputs.ts';
@@ -23,6 +23,21 @@ import { FindingArgs, FindingConnection } from './finding.ts';
 import { Growth } from './growth.ts';
 import { TableConnection, type TableNode } from './table.ts';
 import type { DatabaseCheck as CheckView, DatabaseView, FindingView, SnapshotView } from './views.ts';
+
+@ObjectType({ description: 'What an analysis could not judge, so that no finding does not mean no fault.' })
+export class NotJudged {
+  @Field(() => FindingKind, { description: 'What was asked.' })
+  kind!: FindingKind;
+
+  @Field(() => String, { description: 'Why there is no answer, with the right that would help.' })
+  reason!: string;
+
+  @Field(() => Int, { description: 'How many tables and indexes it concerns; 0: all of the database.' })
+  subjects!: number;
+
+  @Field(() => String, { nullable: true, description: 'One of them.' })
+  example!: string | null;
+}
 
 @ObjectType({ description: 'The figures of a whole database at one time, kept as history.' })
 export class Snapshot {
@@ -46,6 +61,9 @@ export class Snapshot {
 
   @Field(() => Int, { description: 'How long it took.' })
   durationMs!: number;
+
+  @Field(() => [NotJudged], { description: 'What could not be judged, and why.' })
+  notJudged!: readonly NotJudged[];
 }
 
 export const SnapshotConnection = connectionType('Snapshot', () => Snapshot);

@@ -1,4 +1,4 @@
-import type { Bloat, IndexFigures, TableFigures } from '../domain/finding.ts';
+import type { Bloat, IndexFigures, NotJudged, TableFigures } from '../domain/finding.ts';
 import type { TableOrder } from '../domain/words.ts';
 import { notFound } from '../errors.ts';
 import { Prisma, type Snapshot, type TableSample } from './client/client.ts';
@@ -14,6 +14,7 @@ export interface SnapshotView {
   readonly deadRows: number;
   readonly exact: boolean;
   readonly durationMs: number;
+  readonly notJudged: readonly NotJudged[];
 }
 
 export type NewSnapshot = Omit<SnapshotView, 'id'> & {
@@ -40,8 +41,9 @@ export function recordSnapshot(
       const [database] = await tx.$queryRaw<{ id: string; name: string }[]>`
         SELECT id, name FROM database WHERE id = ${snapshot.databaseId}::uuid FOR NO KEY UPDATE`;
       if (database === undefined) throw notFound('The database');
-      const { tables, ...figures } = snapshot;
-      const row = await tx.snapshot.create({ data: figures });
+      const { tables, notJudged, ...figures } = snapshot;
+      const data = { ...figures, notJudged: notJudged.map((one) => ({ ...one })) };
+      const row = await tx.snapshot.create({ data });
       await insertSamples(tx, row.id, tables);
       await recordFindings(tx, database, found);
       return snapshotView(row);
@@ -165,6 +167,7 @@ export const snapshotView = (row: Snapshot): SnapshotView => ({
   deadRows: Number(row.deadRows),
   exact: row.exact,
   durationMs: row.durationMs,
+  notJudged: row.notJudged as unknown as NotJudged[],
 });
 
 const tableView = (row: TableSample): TableView => ({

@@ -86,6 +86,7 @@ export const snapshotAgo = (
       sizeBytes: content.sizeBytes ?? 10_000,
       wastedBytes: 100,
       deadRows: 5,
+      notJudged: [],
       tables: content.tables ?? [],
     },
     { faults: content.faults ?? [], answered: ['TABLE_BLOAT'], unsure: [] },

@@ -8,6 +8,7 @@ import {
   percent,
   severityOfBytes,
 } from '../define-analysis.ts';
+import { whyUnknown } from '../judge-bloat.ts';
 import { planRemedy } from '../remedies.ts';
 
 /** Indexes that a rebuild would make much smaller. */
@@ -18,7 +19,10 @@ export const indexBloat = defineAnalysis({
     context.figures.tables.flatMap((table) =>
       table.indexes.flatMap((index) => {
         if (index.bloat.verdict === 'UNKNOWN')
-          context.unsure({ schema: table.schema, table: table.name, index: index.name });
+          context.unsure(
+            { schema: table.schema, table: table.name, index: index.name },
+            whyUnknown(index.bloat),
+          );
         return index.bloat.verdict === 'NEEDS_REWRITE' ? [faultOf(table, index, context)] : [];
       }),
     ),

@@ -7,6 +7,7 @@ import {
   percent,
   severityOfBytes,
 } from '../define-analysis.ts';
+import { whyUnknown } from '../judge-bloat.ts';
 import { planRemedy } from '../remedies.ts';
 
 /** Tables whose files hold much more than their rows need. */
@@ -17,7 +18,7 @@ export const tableBloat = defineAnalysis({
     context.figures.tables.flatMap((table) => {
       if (table.kind === 'PARTITIONED') return [];
       if (table.bloat.verdict === 'UNKNOWN')
-        context.unsure({ schema: table.schema, table: table.name, index: null });
+        context.unsure({ schema: table.schema, table: table.name, index: null }, whyUnknown(table.bloat));
       return ['NEEDS_VACUUM', 'NEEDS_REWRITE'].includes(table.bloat.verdict) ? [faultOf(table, context)] : [];
     }),
 });

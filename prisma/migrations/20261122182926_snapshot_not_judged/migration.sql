@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "snapshot" ADD COLUMN     "notJudged" JSONB NOT NULL DEFAULT '[]';
