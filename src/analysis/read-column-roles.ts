@@ -15,10 +15,10 @@ export interface ColumnRole {
   readonly usedBy: readonly string[];
 }
 
-/** By table and column, for tables that belong to no extension. */
+/** Of these columns, by table and name; those of tables that belong to an extension are left out. */
 export async function readColumnRoles(
   session: Session,
-  tables: readonly number[],
+  columns: readonly { readonly table: number; readonly name: string }[],
 ): Promise<Map<number, Map<string, ColumnRole>>> {
   const rows = await readCatalog<ColumnRole & { table: number }>(
     session,
@@ -27,9 +27,10 @@ export async function readColumnRoles(
                ARRAY(SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, 0) FROM pg_catalog.pg_depend d
                       WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
                         AND d.classid <> 'pg_catalog.pg_attrdef'::pg_catalog.regclass ORDER BY 1) AS "usedBy"
-          FROM pg_catalog.pg_class c
-          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-         WHERE c.oid = ANY (${tables.map(String)}::oid[]) AND ${notOfExtension} ORDER BY c.oid, a.attnum`,
+          FROM ROWS FROM (pg_catalog.unnest(${columns.map(({ table }) => String(table))}::oid[]), pg_catalog.unnest(${columns.map(({ name }) => name)})) w (relation, name)
+          JOIN pg_catalog.pg_class c ON c.oid = w.relation
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = w.name AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE ${notOfExtension} ORDER BY c.oid, a.attnum`,
   );
   const byTable = Map.groupBy(rows, (row) => row.table);
   return new Map([...byTable].map(([oid, list]) => [oid, new Map(list.map((row) => [row.name, row]))]));

@@ -35,7 +35,9 @@ export const unusedColumn = defineAnalysis({
     if (candidates.length === 0) return [];
     const roles = await readColumnRoles(
       context.session,
-      candidates.map(({ root }) => root.oid),
+      candidates.flatMap(({ root, alwaysNull, oneValue }) =>
+        [...alwaysNull, ...oneValue].map((name) => ({ table: root.oid, name })),
+      ),
     );
     const kept = await context.memory.findings();
     const faults: FoundFault[] = [];
