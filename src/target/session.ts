@@ -52,6 +52,9 @@ export const BATCH_SETTINGS: Omit<SessionSettings, 'applicationName'> = {
 /** The server ends a statement at its time-out; when no word of it has come so much later, nobody is there. */
 const SILENCE_MS = 4_000;
 
+/** As the kernel would call it. */
+const SILENT = 'ETIMEDOUT';
+
 const LONG_READ_MS = 3_600_000;
 
 /** How values are written as text, so that what COPY and ::text give can be read back exactly (traps: DateStyle, floats). */
@@ -245,7 +248,7 @@ export class Session {
 
   /** A connection whose other end has gone without a word (no RST) would be waited for until the kernel gives up: a quarter of an hour. */
   #giveUp(): void {
-    this.#lost ??= Object.assign(new Error('No answer came in time'), { code: 'ETIMEDOUT' });
+    this.#lost ??= Object.assign(new Error('No answer came in time'), { code: SILENT });
     this.destroy();
   }
 
