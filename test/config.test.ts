@@ -144,7 +144,7 @@ describe('loadConfig', () => {
 describe('docs/configuration.md', () => {
   it('describes every variable, and none that does not exist', async () => {
     const text = await readFile(new URL('../docs/configuration.md', import.meta.url), 'utf8');
-    const described = [...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1] ?? '');
+    const described = [...text.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map((match) => match[1] ?? '');
     expect(
       described
         .filter((name) => !['DECLUTTER_URL', 'DECLUTTER_TOKEN', 'DECLUTTER_CLIENT_ID'].includes(name))
