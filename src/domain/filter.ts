@@ -24,7 +24,15 @@ export type RowFilter =
   | { readonly not: RowFilter }
   | { readonly column: string; readonly op: ComparisonOp; readonly value: string }
   | { readonly column: string; readonly op: 'IN' | 'NOT_IN'; readonly values: readonly string[] }
-  | { readonly column: string; readonly op: 'IS_NULL' | 'IS_NOT_NULL' };
+  | { readonly column: string; readonly op: 'IS_NULL' | 'IS_NOT_NULL' }
+  | { readonly newest: Newest };
+
+/** Rows that have fewer than count others above them by the column, among those with the same values of per. Plans add it; nobody sends it. */
+export interface Newest {
+  readonly by: string;
+  readonly count: number;
+  readonly per: readonly string[];
+}
 
 export interface CanonicalFilter {
   readonly filter: RowFilter;
@@ -53,6 +61,7 @@ export function filterColumns(filter: RowFilter): string[] {
   if ('all' in filter) return [...new Set(filter.all.flatMap(filterColumns))];
   if ('any' in filter) return [...new Set(filter.any.flatMap(filterColumns))];
   if ('not' in filter) return filterColumns(filter.not);
+  if ('newest' in filter) return [...new Set([filter.newest.by, ...filter.newest.per])];
   return [filter.column];
 }
 

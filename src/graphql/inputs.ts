@@ -61,8 +61,16 @@ export interface DuplicateKeyInput {
   trim: boolean;
 }
 
+export interface KeepNewestInput {
+  by: string;
+  count: number;
+  per?: string[] | null;
+}
+
 export interface PlanPurgeInput extends PlanTableInput {
   where: RowFilterInput;
+  keepNewest?: KeepNewestInput | null;
+  trial: boolean;
   dependents: DependentRows;
   limits?: Maybe<LimitsInput>;
   throttle?: Maybe<ThrottleInput>;

@@ -1,5 +1,5 @@
 import { GraphQLDuration, GraphQLSafeInt } from 'graphql-scalars';
-import { Field, Float, ID, InputType } from 'type-graphql';
+import { Field, Float, ID, InputType, Int } from 'type-graphql';
 import type { RowFilterInput as RowFilter } from '../domain/filter.ts';
 import {
   ArchiveFormat,
@@ -79,10 +79,25 @@ class PlanTableInput {
   reason?: string | null;
 }
 
+@InputType({ description: 'The newest rows of a table, which are never touched.' })
+export class KeepNewestInput implements inputs.KeepNewestInput {
+  @Field(() => String, { description: 'The column that tells which are newer.' })
+  by!: string;
+
+  @Field(() => Int, { description: 'How many are kept; rows that tie with the last one are kept too.' })
+  count!: number;
+
+  @Field(() => [String], { nullable: true, description: 'So many for each value of these columns.' })
+  per?: string[] | null;
+}
+
 @InputType()
 class PlanRowsInput extends PlanTableInput {
   @Field(() => RowFilterInput, { description: 'Which rows.' })
   where!: RowFilterInput;
+
+  @Field(() => KeepNewestInput, { nullable: true, description: 'Never touch the newest rows of the table.' })
+  keepNewest?: KeepNewestInput | null;
 
   @Field(() => DependentRows, {
     defaultValue: DependentRows.REFUSE,

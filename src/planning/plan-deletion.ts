@@ -27,6 +27,8 @@ import {
   touchedTables,
 } from './included-tables.ts';
 import { type HeldRows, heldRows } from './holds.ts';
+import { keepNewest } from './keep-newest.ts';
+import { limitBlockers } from './limit-blockers.ts';
 import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
 import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
@@ -63,7 +65,13 @@ export async function planDeletion(
     const limits = limitsFrom(input.limits, 0);
     return { ...shared, ...nothing(access.blockers), operation: operation('HEAP_RANGES', filter), limits };
   }
-  const held = await heldRows(context, relation, filter);
+  const kept = await keepNewest(context, relation, filter, input.keepNewest);
+  if (kept.blockers.length > 0) {
+    const blockers = [...access.blockers, ...kept.blockers];
+    const limits = limitsFrom(input.limits, 0);
+    return { ...shared, ...nothing(blockers), operation: operation('HEAP_RANGES', kept.filter), limits };
+  }
+  const held = await heldRows(context, relation, kept.filter);
   const condition = compileFilter(held.filter, relation);
   const measured = await measureRows(context, relation, condition);
   const limits = limitsFrom(input.limits, measured.tableRows);
@@ -233,34 +241,6 @@ const nothing = (blockers: readonly PlanNotice[]) => ({
   steps: [],
   sample: [],
 });
-
-function limitBlockers(
-  { rows, share, rowsAreExact }: MeasuredRows,
-  { maxRows, maxShare }: Limits,
-): PlanNotice[] {
-  const about = rowsAreExact ? '' : 'about ';
-  const percent = (part: number) => `${Math.round(part * 1_000) / 10} %`;
-  return [
-    ...(maxRows !== null && rows > maxRows
-      ? [
-          notice(
-            'ROW_LIMIT',
-            `${about}${rows} rows match; limits.maxRows allows ${maxRows}.`,
-            'Narrow the filter, or raise the limit.',
-          ),
-        ]
-      : []),
-    ...(maxShare !== null && share > maxShare
-      ? [
-          notice(
-            'SHARE_LIMIT',
-            `${about}${percent(share)} of the table's rows match; ${percent(maxShare)} are allowed.`,
-            'Look at the filter and the sample. If it is meant, say so by limits.maxShare.',
-          ),
-        ]
-      : []),
-  ];
-}
 
 function warningsOf(relation: Relation, { rows, rowsAreExact }: MeasuredRows): PlanNotice[] {
   const before = firing(relation, 'DELETE').filter(

@@ -21,11 +21,19 @@ interface PlanTableInput {
 
 export interface PlanPurgeInput extends PlanTableInput {
   where: RowFilterInput;
+  /** Rows that no run of this plan touches. */
+  keepNewest?: Maybe<KeepNewestInput>;
   dependents: DependentRows;
   /** Also deletes a few rows in a transaction that is rolled back. */
   trial?: Maybe<boolean>;
   limits?: Maybe<LimitsInput>;
   throttle?: Maybe<ThrottleInput>;
+}
+
+export interface KeepNewestInput {
+  by: string;
+  count: number;
+  per?: Maybe<string[]>;
 }
 
 export interface ArchiveDestinationInput {

@@ -1,9 +1,9 @@
-import type { RowFilter } from '../domain/filter.ts';
+import type { Newest, RowFilter } from '../domain/filter.ts';
 import { badInput } from '../errors.ts';
 import type { Column } from './catalog-columns.ts';
 import type { Relation } from './catalog.ts';
 import type { Session } from './session.ts';
-import { type Sql, fromCatalog, ident, join, sql, typedArray, typedValue } from './sql.ts';
+import { type Sql, fromCatalog, ident, integer, join, sql, typedArray, typedValue } from './sql.ts';
 import { TargetError } from './sqlstate.ts';
 
 type Comparison = Extract<RowFilter, { column: string }>;
@@ -18,9 +18,30 @@ export function compileFilter(filter: RowFilter, relation: Relation, alias?: Sql
   if ('all' in filter) return group(filter.all, ' AND ', relation, alias);
   if ('any' in filter) return group(filter.any, ' OR ', relation, alias);
   if ('not' in filter) return sql`(NOT ${compileFilter(filter.not, relation, alias)})`;
+  if ('newest' in filter) return compileNewest(filter.newest, relation, alias);
   const column = columnOf(filter, relation);
   const name = alias === undefined ? ident(column.name) : sql`${alias}.${ident(column.name)}`;
   return sql`(${compileComparison(filter, column, name)})`;
+}
+
+/**
+ * Never unknown: a row whose column is NULL has none above it, and counts as one of the newest. The columns of the rows above get names of
+ * their own, so that those of the row itself need no alias.
+ */
+function compileNewest({ by, count, per }: Newest, relation: Relation, alias?: Sql): Sql {
+  const columns = [...per, by].map((name) => columnOf({ column: name, op: 'IS_NOT_NULL' }, relation));
+  const own = ({ name }: Column) => (alias === undefined ? ident(name) : sql`${alias}.${ident(name)}`);
+  const above = (i: number) => ident(`declutter ${i}`);
+  const conditions = columns.map((column, i) => {
+    const [left, right] = [operand(column, above(i)), operand(column, own(column))];
+    if (i === per.length) return sql`${left} ${operator(column, 'GT')} ${right}`;
+    const equal = sql`${left} ${operator(column, 'EQ')} ${right}`;
+    return column.notNull ? equal : sql`(${equal} OR (${above(i)} IS NULL AND ${own(column)} IS NULL))`;
+  });
+  const named = columns.map(({ name }, i) => sql`${ident(name)} AS ${above(i)}`);
+  const rows = sql`SELECT ${join(named, ', ')} FROM ONLY ${ident(relation.schema, relation.name)}`;
+  return sql`((SELECT pg_catalog.count(*) FROM (SELECT FROM (${rows}) AS every_row WHERE ${join(conditions, ' AND ')}
+                LIMIT ${integer(count)}) AS above) < ${integer(count)})`;
 }
 
 const group = (parts: readonly RowFilter[], separator: string, relation: Relation, alias?: Sql): Sql =>
@@ -105,6 +126,7 @@ export async function checkFilterValues(
 function comparisonsOf(filter: RowFilter): Comparison[] {
   if ('all' in filter) return filter.all.flatMap(comparisonsOf);
   if ('any' in filter) return filter.any.flatMap(comparisonsOf);
+  if ('newest' in filter) return [];
   return 'not' in filter ? comparisonsOf(filter.not) : [filter];
 }
 
