@@ -154,7 +154,8 @@ export interface PlanForecast {
 
 /** Columns of an archive, in the order in which they were written. */
 export interface ArchiveContent {
-  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  /** number: in the table (attnum), by which a renamed column is known; missing in archives of earlier versions */
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly number?: number }[];
   /** TABLE: the table that holds this run's rows */
   readonly holder: { readonly schema: string; readonly name: string } | null;
 }

@@ -146,9 +146,11 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
     stopping,
     begunAt: deps.clock.monotonicMs(),
   };
+  let remark: () => string | null = () => null;
   const ending = await endingOf(async () => {
     const source = await openSource(deps, plan.spec, run);
     const work = await operation.open(contextOf(turn, parts, source));
+    if (work.mode === 'BATCHES' && work.remark) remark = work.remark.bind(work);
     return work.mode === 'STATEMENTS'
       ? performStatements(work, position, { ...run, store: deps.store })
       : withLanes(deps, turn, (openLane, lanes) =>
@@ -157,9 +159,10 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
           ),
         );
   });
-  progress.setResult(
-    await resultOf(session, parts.relation, before, { plan: plan.spec, operation, rows: progress.rowsDone }),
-  );
+  const done = { plan: plan.spec, operation, rows: progress.rowsDone };
+  const result = await resultOf(session, parts.relation, before, done);
+  const said = remark();
+  progress.setResult(said === null ? result : { ...result, nextStep: said });
   await progress.flush();
   return ending;
 }

@@ -171,7 +171,7 @@ async function register(
 }
 
 const contentOf = (relation: Relation, destination: ArchiveDestination, runId: string): ArchiveContent => ({
-  columns: relation.columns.map(({ name, type }) => ({ name, type })),
+  columns: relation.columns.map(({ name, type, number }) => ({ name, type, number })),
   holder:
     destination.kind === 'TABLE'
       ? { schema: destination.schema, name: holderName(destination.table, runId) }

@@ -75,6 +75,8 @@ export interface BatchWork {
   rewind(): void;
   /** Inside one last transaction, when everything is done: sequences and the like. */
   finish(): Promise<void>;
+  /** What people should know of what was done so far, besides the counters; null: nothing. */
+  remark?(): string | null;
 }
 
 export interface Piece {

@@ -1,7 +1,7 @@
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import type { Sql } from '../target/sql.ts';
-import type { BatchSize, BatchWork, Piece, Treated } from './define-operation.ts';
+import type { BatchSize, BatchWork, Json, Piece, Treated } from './define-operation.ts';
 import type { Picked, RowPicker } from './pick-rows.ts';
 
 /** What a kind does to the rows at the picked places; the rest of its work is the same for all. */
@@ -9,7 +9,12 @@ export type TreatRows = (
   session: Session,
   where: Sql,
   size: BatchSize,
-) => Promise<Pick<Treated, 'rows' | 'included' | 'store' | 'storeParts'>>;
+) => Promise<Pick<Treated, 'rows' | 'included' | 'store' | 'storeParts'> & Marked>;
+
+interface Marked {
+  /** more for the cursor */
+  readonly mark?: { readonly [name: string]: Json };
+}
 
 /** Nothing is kept of the rows. */
 export const keepsNothing: Treated['store'] = () => Promise.resolve(null);
@@ -31,11 +36,10 @@ export function pickedWork(
     pick: (size) => {
       const picked = picker.pick(size.units);
       const piece: Piece = {
-        treat: async (session) => ({
-          ...(await treatRows(session, picked.where, size)),
-          units: picked.units,
-          cursor: { ...picked.next },
-        }),
+        treat: async (session) => {
+          const { mark, ...treated } = await treatRows(session, picked.where, size);
+          return { ...treated, units: picked.units, cursor: { ...picked.next, ...mark } };
+        },
       };
       places.set(piece, picked);
       return piece;

@@ -62,18 +62,21 @@ function compareColumns(content: ArchiveContent, source: Relation, defaults: Rea
     ({ name, type, generated }) => !generated && archived.has(name) && archived.get(name) !== type,
   );
   return {
-    blockers: added
-      .filter(
-        ({ name, notNull, generated, identity }) =>
-          notNull && !generated && identity === null && !defaults.has(name),
-      )
-      .map(({ name }) =>
-        notice(
-          'COLUMN_REQUIRED',
-          `The column ${name} came after the archive, may not be NULL and has no default.`,
-          'Give it a default, or restore into: SIDE_TABLE.',
+    blockers: [
+      ...renamedColumns(content, source),
+      ...added
+        .filter(
+          ({ name, notNull, generated, identity }) =>
+            notNull && !generated && identity === null && !defaults.has(name),
+        )
+        .map(({ name }) =>
+          notice(
+            'COLUMN_REQUIRED',
+            `The column ${name} came after the archive, may not be NULL and has no default.`,
+            'Give it a default, or restore into: SIDE_TABLE.',
+          ),
         ),
-      ),
+    ],
     warnings: [
       ...added.map(({ name }) =>
         notice('COLUMN_ADDED', `The column ${name} came after the archive; restored rows get its default.`),
@@ -89,11 +92,34 @@ function compareColumns(content: ArchiveContent, source: Relation, defaults: Rea
       ...changed.map(({ name, type }) =>
         notice(
           'COLUMN_CHANGED',
-          `The column ${name} was ${archived.get(name) ?? ''} and is ${type} now; values are read anew from their text.`,
+          `The column ${name} was ${archived.get(name) ?? ''} and is ${type} now; values are read anew from their text, and the run stops where one would lose something.`,
         ),
       ),
     ],
   };
+}
+
+/** By name, a renamed column looks like one that went and one that came: its values would be left out. */
+function renamedColumns({ columns }: ArchiveContent, source: Relation): PlanNotice[] {
+  const present = new Set(source.columns.map(({ name }) => name));
+  const archived = new Set(columns.map(({ name }) => name));
+  return columns
+    .filter(({ name }) => !present.has(name))
+    .flatMap((gone) => {
+      const now = source.columns.find(
+        ({ name, number, type }) =>
+          !archived.has(name) && (gone.number === undefined ? type === gone.type : number === gone.number),
+      );
+      if (now === undefined) return [];
+      const message = `The column ${gone.name} of the archive seems to be ${now.name} now: its values would be left out.`;
+      return [
+        notice(
+          'COLUMN_RENAMED',
+          message,
+          'Rename it back for the restore, or restore into: SIDE_TABLE and move the rows by INSERT ... SELECT.',
+        ),
+      ];
+    });
 }
 
 async function columnsWithDefaults(

@@ -150,7 +150,7 @@ describe('the plan of a restore', () => {
 
   it('goes back to the table that the rows came from, by column names', async () => {
     await planning.target
-      .run(`CREATE TABLE notes (id int PRIMARY KEY, added int, note varchar(9), upper text GENERATED ALWAYS AS (upper(note)) STORED);
+      .run(`CREATE TABLE notes (id int PRIMARY KEY, added date, note varchar(9), upper text GENERATED ALWAYS AS (upper(note)) STORED);
       CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION f()`);
     const archive = await makeArchive('notes', {
       columns: [
@@ -194,6 +194,27 @@ describe('the plan of a restore', () => {
     });
     await planning.target.run(`CREATE TABLE "${side.table!}" ()`);
     expect(codes(await restore({ archiveId: gone.id, into: 'SIDE_TABLE' }))).toEqual(['SIDE_TABLE_EXISTS']);
+  });
+
+  it('refuses a column that was renamed: by name, its values would be left out', async () => {
+    await planning.target.run('CREATE TABLE renamed (id int PRIMARY KEY, remark text)');
+    const columns: [string, string][] = [
+      ['id', 'integer'],
+      ['note', 'pg_catalog.text'],
+    ];
+    const archive = await makeArchive('renamed', { columns });
+    const plan = await restore({ archiveId: archive.id });
+    expect(codes(plan)).toEqual(['COLUMN_RENAMED']);
+    expect(plan.forecast.blockers[0]?.message).toBe(
+      'The column note of the archive seems to be remark now: its values would be left out.',
+    );
+    expect(codes(await restore({ archiveId: archive.id, into: 'SIDE_TABLE' }))).toEqual([]);
+    const numbered = {
+      columns: columns.map(([name, type], i) => ({ name, type, number: i + 7 })),
+      holder: null,
+    };
+    await planning.store.prisma.archive.update({ where: { id: archive.id }, data: { content: numbered } });
+    expect(codes(await restore({ archiveId: archive.id }))).toEqual([]);
   });
 
   it('counts the rows of a filter where they are in a table, and says so where they are in files', async () => {

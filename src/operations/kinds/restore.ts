@@ -1,13 +1,12 @@
 import type { OperationSpec } from '../../domain/plan.ts';
 import { readRelation, type Relation } from '../../target/catalog.ts';
-import { compileFilter } from '../../target/row-filter.ts';
-import { fromCatalog, ident, join, type Sql, sql, toText } from '../../target/sql.ts';
+import { ident, sql, toText } from '../../target/sql.ts';
 import { release } from '../../release.ts';
-import { countLines } from '../../archive/count-lines.ts';
 import { columnDefinitions } from '../archive-table.ts';
 import {
   BatchTooLarge,
   type BatchWork,
+  type Json,
   type Operation,
   type OperationContext,
   type Piece,
@@ -17,6 +16,7 @@ import type { SourceArchive, StoredFrame } from '../../archive/source-archive.ts
 import { Stop } from '../../domain/stop.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { keepsNothing, pickedWork } from '../picked-work.ts';
+import { insertRows, type Restoring } from '../restore-rows.ts';
 
 type Restore = Extract<OperationSpec, { kind: 'RESTORE' }>;
 type Context = OperationContext<Restore>;
@@ -54,14 +54,15 @@ async function targetTable(context: Context, source: SourceArchive): Promise<Rel
 
 async function fromFrames(context: Context, source: SourceArchive, target: Relation): Promise<BatchWork> {
   const { session } = context;
-  const insert = insertion(context, source, target, STAGE);
+  const restoring = { session, spec: context.spec, source, target };
   const columns = source.content.columns.map((column) => ({ ...column, collation: null }));
   await session.transaction(() =>
     session.execute(
       sql`CREATE TEMPORARY TABLE IF NOT EXISTS declutter_stage (${columnDefinitions(columns)}) ON COMMIT DELETE ROWS`,
     ),
   );
-  let picked = (context.cursor as number | null) ?? 0;
+  const skips = new SkippedRows(context.cursor);
+  let picked = frameOf(context.cursor);
   let confirmed = picked;
   const ends = new Map<Piece, number>();
   return {
@@ -74,34 +75,39 @@ async function fromFrames(context: Context, source: SourceArchive, target: Relat
     pick: (size) => {
       const frames = source.frames.slice(picked, upTo(source, picked, size.units));
       const end = picked + frames.length;
-      const piece: Piece = { treat: () => putBack(context, insert, frames, end) };
+      const piece: Piece = { treat: () => putBack(restoring, skips, frames, end) };
       ends.set(piece, end);
       picked = end;
       return piece;
     },
-    confirm: (piece) => (confirmed = ends.get(piece) as number),
+    confirm: (piece) => {
+      confirmed = ends.get(piece) as number;
+      skips.confirm();
+    },
     rewind: () => (picked = confirmed),
     finish: () => moveSequences(context, target),
+    remark: () => skips.remark,
   };
 }
 
+/** How many frames are back. */
+const frameOf = (cursor: Json): number =>
+  typeof cursor === 'number' ? cursor : ((cursor as { frame: number } | null)?.frame ?? 0);
+
 async function putBack(
-  context: Context,
-  insert: Sql,
+  restoring: Restoring,
+  skips: SkippedRows,
   frames: readonly StoredFrame[],
   end: number,
 ): Promise<Treated> {
-  let archived = 0;
   for (const frame of frames) {
     const bytes = await frame.read();
-    archived += countLines(bytes);
-    await context.session.copyIn(toText(sql`COPY ${STAGE} FROM STDIN`), bytes);
+    await restoring.session.copyIn(toText(sql`COPY ${STAGE} FROM STDIN`), bytes);
     release(bytes);
   }
-  const rows = await context.session.execute(insert);
-  assertAllBack(context, rows, archived);
+  const { rows, skipped } = await insertRows(restoring, STAGE);
   const units = frames.reduce((sum, frame) => sum + frame.rows, 0);
-  return { units, rows, cursor: end, store: keepsNothing };
+  return { units, rows, cursor: { frame: end, ...skips.with(skipped) }, store: keepsNothing };
 }
 
 /** As many whole frames as hold the wanted rows; one at least. */
@@ -122,7 +128,8 @@ async function fromTable(context: Context, source: SourceArchive, target: Relati
   const holder = ident(schema, name);
   const picker = new RowPicker(session, holder, sql`true`, 'HEAP_RANGES', context.cursor, { lists: false });
   await picker.open();
-  return pickedWork(
+  const skips = new SkippedRows(context.cursor);
+  const work = pickedWork(
     picker,
     async (batchSession, places, size) => {
       const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${places})`;
@@ -130,39 +137,50 @@ async function fromTable(context: Context, source: SourceArchive, target: Relati
         sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS archived FROM ${from} AS stage`,
       );
       if (archived > size.maxRows) throw new BatchTooLarge('ROWS');
-      const rows = await batchSession.execute(insertion(context, source, target, from));
-      assertAllBack(context, rows, archived);
-      return { rows, store: keepsNothing };
+      const { rows, skipped } = await insertRows(
+        { session: batchSession, spec: context.spec, source, target },
+        from,
+      );
+      return { rows, store: keepsNothing, mark: skips.with(skipped) };
     },
     { overlaps: false, finish: () => moveSequences(context, target) },
   );
+  return {
+    ...work,
+    get hasNext() {
+      return work.hasNext;
+    },
+    confirm: (piece, rows) => {
+      work.confirm(piece, rows);
+      skips.confirm();
+    },
+    remark: () => skips.remark,
+  };
 }
 
-/** Without a filter or a rule for conflicts every row comes back, or the batch does not count. */
-function assertAllBack({ spec }: Context, rows: number, archived: number): void {
-  if (spec.where !== null || spec.onConflict === 'SKIP' || rows === archived) return;
-  throw new Stop(
-    'ROWS_KEPT',
-    `Of ${archived} archived rows ${rows} were put back: a trigger or rule of ${spec.schema}.${spec.table} keeps the others out. ` +
-      'Change it and resume, or cancel and restore into a side table.',
-  );
-}
+/** Rows that were left out, counted along with the cursor, so that whoever goes on knows of those before. One batch is under way at a time. */
+class SkippedRows {
+  #confirmed: number;
+  #open = 0;
 
-/** Columns are matched by name; generated ones make themselves, and identities keep their old values. */
-function insertion({ spec }: Context, source: SourceArchive, target: Relation, from: Sql): Sql {
-  const archived = new Map(source.content.columns.map((column) => [column.name, column.type]));
-  const columns = target.columns.filter((column) => !column.generated && archived.has(column.name));
-  const names = columns.map((column) => ident(column.name));
-  const values = columns.map((column) => {
-    const value = sql`stage.${ident(column.name)}`;
-    return archived.get(column.name) === column.type
-      ? value
-      : sql`${value}::pg_catalog.text::${fromCatalog(column.type)}`;
-  });
-  const where = spec.where ? sql`WHERE ${compileFilter(spec.where, target, sql`stage`)}` : sql``;
-  const onConflict = spec.onConflict === 'SKIP' ? sql`ON CONFLICT DO NOTHING` : sql``;
-  return sql`INSERT INTO ${ident(target.schema, target.name)} (${join(names, ', ')}) OVERRIDING SYSTEM VALUE
-    SELECT ${join(values, ', ')} FROM ${from} AS stage ${where} ${onConflict}`;
+  constructor(cursor: Json) {
+    this.#confirmed = (cursor as { skipped?: number } | null)?.skipped ?? 0;
+  }
+
+  with(skipped: number): { readonly skipped: number } {
+    this.#open = skipped;
+    return { skipped: this.#confirmed + skipped };
+  }
+
+  confirm(): void {
+    this.#confirmed += this.#open;
+    this.#open = 0;
+  }
+
+  get remark(): string | null {
+    if (this.#confirmed === 0) return null;
+    return `${this.#confirmed} archived rows were left out: their keys are taken. To see them, restore into a side table.`;
+  }
 }
 
 /** A sequence that lags behind the restored values would hand them out again; it is moved on, never back. */
@@ -174,7 +192,7 @@ async function moveSequences({ session }: Context, target: Relation): Promise<vo
       SELECT pg_catalog.setval(${toText(sequenceName)}::pg_catalog.regclass, top.value)
         FROM (SELECT pg_catalog.max(${ident(name)})::pg_catalog.int8 AS value FROM ONLY ${ident(target.schema, target.name)}) AS top,
              ${sequenceName} AS now
-       WHERE top.value > now.last_value
+       WHERE (top.value > now.last_value OR top.value = now.last_value AND NOT now.is_called)
          AND (SELECT seqincrement FROM pg_catalog.pg_sequence
                WHERE seqrelid = ${toText(sequenceName)}::pg_catalog.regclass) > 0`);
   }
