@@ -5,7 +5,7 @@ import { readExactly } from '../../src/archive/read-file.ts';
 import { makeS3Store } from '../../src/archive/s3-store.ts';
 import { StoreBusy } from '../../src/archive/store-busy.ts';
 import { Stop } from '../../src/domain/stop.ts';
-import { BUCKET, type S3Server, s3Server, SECRET } from '../support/s3-server.ts';
+import { type S3Server, s3Server, SECRET } from '../support/s3-server.ts';
 
 const RUN = '7f1e2c7e-0f3a-4a7e-9a55-0c1f6f0e0001';
 const BYTES = Buffer.from('some rows\n');
@@ -115,14 +115,14 @@ describe('the store named s3', () => {
 
   it('says what is wrong with a bucket, and nothing of its keys', async () => {
     expect(await store.trouble()).toBeNull();
-    const settings = { endpoint: server.endpoint, region: 'us-east-1' };
+    const { settings } = server;
     expect(await makeS3Store('s3', { ...settings, bucket: 'nowhere' }).trouble()).toMatch(
       /^The bucket nowhere does not let us in, or does not answer \(.*404\)\.$/,
     );
-    const away = makeS3Store('s3', { ...settings, bucket: BUCKET, endpoint: 'http://127.0.0.1:1' });
+    const away = makeS3Store('s3', { ...settings, endpoint: 'http://127.0.0.1:1' });
     expect(await away.trouble()).toMatch(/does not answer/);
     Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'NOBODY', AWS_SECRET_ACCESS_KEY: 'another-secret' });
-    const stranger = makeS3Store('s3', { ...settings, bucket: BUCKET });
+    const stranger = makeS3Store('s3', settings);
     const error = await failureOf(stranger.create(location, BYTES, soon()));
     Object.assign(process.env, { AWS_ACCESS_KEY_ID: SECRET, AWS_SECRET_ACCESS_KEY: SECRET });
     expect(error.message).toMatch(/refused a request \(InvalidAccessKeyId, 403\)/);

@@ -34,11 +34,6 @@ const DESTINATIONS: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination'][]
 const bucket = await s3Server();
 afterAll(() => bucket.close());
 
-const work = (runId: string) =>
-  engine.work(runId, undefined, {
-    archiveStores: new Map([...engine.deps.archiveStores, ['s3', bucket.store]]),
-  });
-
 /** What `aws s3 cp --recursive` does. */
 async function download(runId: string): Promise<void> {
   await mkdir(path.join(engine.archiveDir, runId));
@@ -60,7 +55,7 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
     pick: 'HEAP_RANGES',
     destination,
   });
-  expect(await work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
+  expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
   if (destination.kind === 'S3') await download(runId);
   if (destination.kind !== 'TABLE') await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
   const kept = destination.kind === 'TABLE' ? '"Ar""chive é"' : 'kept';
@@ -79,7 +74,7 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
     schema: EVERY_TYPE.schema,
     table: EVERY_TYPE.name,
   });
-  expect(await work(restoreId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 400 } });
+  expect(await engine.work(restoreId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 400 } });
   expect(await fingerprintOf(database, `SELECT * FROM ${TABLE}`)).toEqual(original);
   const [next] = await database.run(
     `INSERT INTO ${TABLE} ("Old at") VALUES (now()) RETURNING "Id"::int AS id`,
@@ -90,13 +85,13 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
 describe.each(DESTINATIONS)('an archive in $kind', (destination) => {
   it.each(availableVersions())('gives every type back as it was, on PostgreSQL %i', async (version) => {
     database = await testDatabase(version);
-    engine = await testEngine(database);
+    engine = await testEngine(database, undefined, bucket.settings);
     await roundTrip(destination);
   });
 
   itOnDebian("gives every type back as it was, on Debian's PostgreSQL 15", async () => {
     database = await debianDatabase();
-    engine = await testEngine(database);
+    engine = await testEngine(database, undefined, bucket.settings);
     await roundTrip(destination);
   });
 });

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
-import type { ArchiveStore } from '../../src/archive/archive-store.ts';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
-import type { EngineDeps } from '../../src/engine/execute-run.ts';
+import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { allSegments, type ArchiveView, findArchiveByRun } from '../../src/store/archives.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
+import { runThroughKills, SHORT_LEASE } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { type S3Server, s3Server } from '../support/s3-server.ts';
 
@@ -28,14 +28,12 @@ const ARCHIVE: OperationSpec = {
 let database: TestDatabase;
 let engine: TestEngine;
 let server: S3Server;
-let stores: Pick<EngineDeps, 'archiveStores'>;
 let original: { rows: number; hash: string };
 
 beforeEach(async () => {
   database = await testDatabase();
-  engine = await testEngine(database);
   server = await s3Server();
-  stores = { archiveStores: new Map<string, ArchiveStore>([['s3', server.store]]) };
+  engine = await testEngine(database, SHORT_LEASE, server.settings);
   await database.run(`CREATE TABLE item (id int PRIMARY KEY, note text);
     INSERT INTO item SELECT i, 'note ' || i FROM generate_series(1, 9000) i; ANALYZE item`);
   original = await fingerprintOf(database, 'SELECT * FROM item');
@@ -46,10 +44,10 @@ afterEach(async () => {
   await database.drop();
 });
 
-const work = (runId: string, signal?: AbortSignal) => engine.work(runId, signal, stores);
+const work = (runId: string) => engine.work(runId);
 const archiveOf = async (runId: string) => (await findArchiveByRun(engine.deps.store, runId)) as ArchiveView;
 const verify = async (runId: string) =>
-  makeArchiveUseCases({ ...engine.deps, ...stores }).verify((await archiveOf(runId)).id, BY);
+  makeArchiveUseCases(engine.deps).verify((await archiveOf(runId)).id, BY);
 
 /** Every row is in the table or in the archive, once: it is put back and compared with what there was. */
 async function isWhole(runId: string): Promise<void> {
@@ -128,6 +126,14 @@ describe('an archive in S3', () => {
     expect(await strays(runId)).toEqual([]);
     expect((await server.store.list('orphans')).length).toBe(1);
   });
+
+  it('loses nothing when its worker is killed with -9 three times', async () => {
+    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 200, batchMs: 2 };
+    const runId = await engine.queue({ name: 'item' }, ARCHIVE, { throttle });
+    expect(await runThroughKills({ database, engine }, runId, { span: 1_000 })).toBe(3);
+    expect(await strays(runId)).toEqual([]);
+    await isWhole(runId);
+  }, 120_000);
 
   it('pauses while the store is away, and goes on when it is back', async () => {
     let requests = 0;

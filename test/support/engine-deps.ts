@@ -1,5 +1,6 @@
 import type { ArchiveStore } from '../../src/archive/archive-store.ts';
 import { makeFileStore } from '../../src/archive/file-store.ts';
+import { makeS3Store, type S3Settings } from '../../src/archive/s3-store.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { PlanSpec } from '../../src/domain/plan.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
@@ -26,8 +27,12 @@ export function engineDeps(
   address: TargetAddress,
   archiveDir: string,
   times: EngineDeps['times'],
+  s3: S3Settings | null = null,
 ): EngineDeps {
-  const files = makeFileStore('local', archiveDir);
+  const stores: ArchiveStore[] = [
+    makeFileStore('local', archiveDir),
+    ...(s3 === null ? [] : [makeS3Store('s3', s3)]),
+  ];
   return {
     store,
     clock: systemClock,
@@ -36,7 +41,7 @@ export function engineDeps(
     connect: (_id, settings) => Session.open(address, settings),
     operations: OPERATIONS,
     healthChecks: HEALTH_CHECKS,
-    archiveStores: new Map<string, ArchiveStore>([['local', files]]),
+    archiveStores: new Map(stores.map((store) => [store.name, store])),
     loadPlan: async (id) => {
       const plan = await store.prisma.plan.findUniqueOrThrow({ where: { id } });
       return { spec: plan.spec as unknown as PlanSpec, hash: plan.hash };

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { OperationSpec, PlanSpec } from '../../src/domain/plan.ts';
 import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
 import { type EngineDeps, executeRun } from '../../src/engine/execute-run.ts';
+import type { S3Settings } from '../../src/archive/s3-store.ts';
 import { engineDeps } from './engine-deps.ts';
 import { READ_SETTINGS, Session } from '../../src/target/session.ts';
 import { claimRun } from '../../src/store/leases.ts';
@@ -24,6 +25,7 @@ export interface TestEngine {
   readonly deps: EngineDeps;
   readonly storeUrl: string;
   readonly archiveDir: string;
+  readonly s3: S3Settings | null;
   /** A run of a plan made by hand, queued. */
   queue(
     table: { schema?: string; name: string },
@@ -39,10 +41,11 @@ export interface TestEngine {
 export async function testEngine(
   database: TestDatabase,
   times = { leaseMs: 10_000, heartbeatMs: 500 },
+  s3: S3Settings | null = null,
 ): Promise<TestEngine> {
   const { store, url, close } = await testStore();
   const archiveDir = await mkdtemp(path.join(tmpdir(), 'declutter-archive-'));
-  const deps = engineDeps(store, database.address, archiveDir, times);
+  const deps = engineDeps(store, database.address, archiveDir, times, s3);
   const { id: databaseId } = await store.prisma.database.create({
     data: {
       name: database.name,
@@ -59,6 +62,7 @@ export async function testEngine(
     deps,
     storeUrl: url,
     archiveDir,
+    s3,
     queue: async ({ schema = 'public', name }, operation, change = {}) => {
       const spec = { ...(await specOf(database, schema, name, operation)), ...change };
       const planId = randomUUID();

@@ -21,11 +21,12 @@ async function spawnWorker({ database, engine }: Scene): Promise<ChildProcess> {
     address: { ...address, password: await database.address.password() },
     archiveDir: engine.archiveDir,
     times: SHORT_LEASE,
+    s3: engine.s3,
   };
   const worker = spawn(
     process.execPath,
     ['--import', '@swc-node/register/esm-register', 'test/support/worker-process.ts', JSON.stringify(input)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: process.env },
   );
   await Promise.race([once(worker.stdout as NodeJS.ReadableStream, 'data'), once(worker, 'exit')]);
   expect(worker.exitCode).toBeNull();

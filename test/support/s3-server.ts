@@ -5,9 +5,9 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import S3rver from 's3rver';
-import { makeS3Store, type S3Store } from '../../src/archive/s3-store.ts';
+import { makeS3Store, type S3Settings, type S3Store } from '../../src/archive/s3-store.ts';
 
-export const BUCKET = 'archives';
+const BUCKET = 'archives';
 export const SECRET = 'S3RVER';
 
 /**
@@ -25,7 +25,7 @@ export interface S3Request {
 }
 
 export interface S3Server {
-  readonly endpoint: string;
+  readonly settings: S3Settings;
   readonly store: S3Store;
   /** those that were answered, in order */
   readonly requests: readonly S3Request[];
@@ -49,9 +49,10 @@ export async function s3Server(): Promise<S3Server> {
   front.listen(0, '127.0.0.1');
   await once(front, 'listening');
   const endpoint = `http://127.0.0.1:${(front.address() as { port: number }).port}`;
-  const store = makeS3Store('s3', { bucket: BUCKET, endpoint, region: 'us-east-1' });
+  const settings = { bucket: BUCKET, endpoint, region: 'us-east-1' };
+  const store = makeS3Store('s3', settings);
   const server: S3Server = {
-    endpoint,
+    settings,
     store,
     requests,
     fault: () => null,

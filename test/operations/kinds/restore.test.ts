@@ -21,7 +21,7 @@ let engine: TestEngine;
 
 beforeEach(async () => {
   database = await testDatabase();
-  engine = await testEngine(database);
+  engine = await testEngine(database, undefined, bucket.settings);
   await database.run(`
     CREATE TABLE item (id int PRIMARY KEY, serial serial, kind text, amount numeric(10, 4), note varchar(20));
     INSERT INTO item SELECT i, i, 'k' || i % 3, i * 1.0001, 'note ' || i FROM generate_series(1, 3000) i; ANALYZE item`);
@@ -31,10 +31,7 @@ afterEach(async () => {
   await database.drop();
 });
 
-const work = (runId: string, signal?: AbortSignal): Promise<RunView> =>
-  engine.work(runId, signal, {
-    archiveStores: new Map([...engine.deps.archiveStores, ['s3', bucket.store]]),
-  });
+const work = (runId: string, signal?: AbortSignal): Promise<RunView> => engine.work(runId, signal);
 
 async function archived(destination: ArchiveDestination): Promise<string> {
   const runId = await engine.queue(
