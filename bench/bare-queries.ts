@@ -1,6 +1,6 @@
 import type { BenchServer } from './bench-server.ts';
 
-/** What one would send by hand for the same figures: sizes and counters, column statistics, indexes. */
+/** What one would send by hand for the same figures: sizes and counters, column statistics, indexes, bloat by the usual formula. */
 const BARE = [
   `SELECT n.nspname, c.relname, pg_table_size(c.oid), pg_relation_size(c.oid), pg_indexes_size(c.oid), pg_total_relation_size(c.oid),
           pg_relation_size(nullif(c.reltoastrelid, 0)) AS toast, c.relpages, c.reltuples, c.reloptions,
@@ -21,6 +21,22 @@ const BARE = [
      LEFT JOIN pg_stat_all_indexes s ON s.indexrelid = i.indexrelid LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid
     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
     ORDER BY i.indrelid, x.relname`,
+  `SELECT t.*, ceil(t.reltuples / nullif(floor(8168 / t.width), 0)) AS needed_pages
+     FROM (SELECT n.nspname, c.relname, c.reltuples, c.relpages, 4 + 8 * ceil((23 + CASE WHEN max(s.null_frac) > 0 THEN c.relnatts / 8 ELSE 0 END) / 8.0)
+                  + 8 * ceil(sum((1 - s.null_frac) * s.avg_width) / 8) AS width
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND NOT s.inherited
+            WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+            GROUP BY n.nspname, c.oid) t
+    ORDER BY t.nspname, t.relname`,
+  `SELECT n.nspname, x.relname, x.relpages, ceil(x.reltuples * (4 + 8 * ceil((8 + sum((1 - s.null_frac) * s.avg_width)) / 8)) / (8152 * 0.9)) + 1 AS needed_pages
+     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_am m ON m.oid = x.relam AND m.amname = 'btree'
+     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+     JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+    GROUP BY n.nspname, x.oid
+    ORDER BY n.nspname, x.relname`,
 ];
 
 /** Seconds, on a connection of its own, with all rows fetched. */

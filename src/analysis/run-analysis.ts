@@ -103,7 +103,9 @@ async function askAll(
       const doubts = new Map<string, Subject[]>();
       const unsureOf = (subject: Subject, why = NO_REASON) => {
         unsure.push({ ...subject, kind });
-        doubts.set(why, [...(doubts.get(why) ?? []), subject]);
+        const known = doubts.get(why);
+        if (known) known.push(subject);
+        else doubts.set(why, [subject]);
       };
       faults.push(...(await find({ ...context, memory, rows, unsure: unsureOf })));
       answered.push(kind);

@@ -14,6 +14,8 @@ export interface SamplingBudget {
 }
 
 export const SAMPLING_BUDGET: SamplingBudget = { ms: 5_000, tables: 200 };
+/** Tables that one statement reads: fewer round trips, and a lock costs the time of few. */
+const AT_ONCE = 10;
 /** A smaller relation than this is not worth a look at its rows: nobody will be told to rewrite it. */
 export const SMALLEST_SAMPLED_BYTES = 256 * 1024;
 const SAMPLED_PAGES = 400;
@@ -41,41 +43,75 @@ export async function sampleTables(
 ): Promise<Map<number, RowSample>> {
   const deadline = clock.monotonicMs() + budget.ms;
   const samples = new Map<number, RowSample>();
-  const largest = tables.filter(canBeSampled).sort((a, b) => bytesOf(b) - bytesOf(a));
-  for (const table of largest.slice(0, budget.tables)) {
-    if (clock.monotonicMs() > deadline) break;
-    const sample = await sampleRows(session, table);
-    if (sample) samples.set(table.oid, sample);
+  const largest = tables
+    .filter(canBeSampled)
+    .sort((a, b) => bytesOf(b) - bytesOf(a))
+    .slice(0, budget.tables);
+  for (let from = 0; from < largest.length && clock.monotonicMs() < deadline; from += AT_ONCE) {
+    const some = largest.slice(from, from + AT_ONCE);
+    for (const [oid, sample] of await sampleSome(session, some)) samples.set(oid, sample);
   }
   return samples;
+}
+
+/** In one statement; when it is refused, one by one, so that a lock or a right that is missing concerns one table only. */
+async function sampleSome(
+  session: Session,
+  tables: readonly SampledTable[],
+): Promise<(readonly [number, RowSample])[]> {
+  try {
+    return await readSamples(session, tables);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    if (tables.length === 1) return [];
+    const samples: (readonly [number, RowSample])[] = [];
+    for (const table of tables) samples.push(...(await sampleSome(session, [table])));
+    return samples;
+  }
 }
 
 const bytesOf = (table: SampledTable) => PAGE_BYTES * (table.pages.count + (table.toast?.pages.count ?? 0));
 
 const canBeSampled = (table: SampledTable) =>
-  table.readable && !table.locked && table.kind !== 'PARTITIONED' && bytesOf(table) >= SMALLEST_SAMPLED_BYTES;
+  table.readable &&
+  !table.locked &&
+  table.kind !== 'PARTITIONED' &&
+  table.columns.length > 0 &&
+  bytesOf(table) >= SMALLEST_SAMPLED_BYTES;
 
-/** Sizes of the values of some rows; reads few pages of the table and none of its TOAST table. */
-async function sampleRows(session: Session, table: SampledTable): Promise<RowSample | null> {
-  if (table.columns.length === 0) return null;
+/** Sizes of the values of some rows; reads few pages of each table and none of its TOAST table. */
+async function readSamples(
+  session: Session,
+  tables: readonly SampledTable[],
+): Promise<(readonly [number, RowSample])[]> {
   const hasChunkIds = session.serverVersion >= 170_000;
+  const queries = tables.map((table) => sampleQuery(table, hasChunkIds));
+  const answers = await readCatalog<{ place: number; rows: SampledRow[] | null }>(
+    session,
+    sql`SELECT s.place, s.rows FROM (${join(
+      queries.map((query, place) => sql`SELECT ${integer(place)} AS place, (${query}) AS rows`),
+      ' UNION ALL ',
+    )}) s ORDER BY s.place`,
+  );
+  return answers.flatMap(({ place, rows }) => {
+    const table = tables[place];
+    return table ? [[table.oid, packed(table, rows ?? [], hasChunkIds)] as const] : [];
+  });
+}
+
+function packed(table: SampledTable, seen: readonly SampledRow[], hasChunkIds: boolean): RowSample {
+  const rows = hasChunkIds ? seen : seen.map((row) => withOutside(row, table.columns, table.toastTarget));
+  return { heap: packedHeap(rows, table.columns, table.fillfactor), toast: packedToast(rows) };
+}
+
+function sampleQuery(table: SampledTable, hasChunkIds: boolean): Sql {
   const sizes = table.columns.map((column) => storedSize(column, hasChunkIds));
   const limit = Math.min(SAMPLED_ROWS, Math.ceil(SAMPLED_VALUES / table.columns.length));
-  try {
-    const [row] = await readCatalog<{ rows: SampledRow[] | null }>(
-      session,
-      sql`SELECT pg_catalog.json_agg(w.sizes) AS rows FROM (
-            SELECT ARRAY[${join(sizes, ', ')}]::int4[] AS sizes
-              FROM ONLY ${ident(table.schema, table.name)} AS r TABLESAMPLE system (${String(sampledShare(table, limit))}::float4)
-             LIMIT ${integer(MARGIN * limit)}) w`,
-    );
-    const seen = row?.rows ?? [];
-    const rows = hasChunkIds ? seen : seen.map((one) => withOutside(one, table.columns, table.toastTarget));
-    return { heap: packedHeap(rows, table.columns, table.fillfactor), toast: packedToast(rows) };
-  } catch (error) {
-    if (isRefusal(error)) return null;
-    throw error;
-  }
+  return sql`
+    SELECT pg_catalog.json_agg(w.sizes) FROM (
+      SELECT ARRAY[${join(sizes, ', ')}]::int4[] AS sizes
+        FROM ONLY ${ident(table.schema, table.name)} AS r TABLESAMPLE system (${String(sampledShare(table, limit))}::float4)
+       LIMIT ${integer(MARGIN * limit)}) w`;
 }
 
 /** So many pages, spread over the table, that the rows in them are about as many as are wanted. */
