@@ -63,7 +63,7 @@ describe('what is locked', () => {
         const [first = ''] = unknown.slice(-1);
         expect(answers.get(first)!.causes[0]!.code).toBe('LOCKED');
         expect(answers.size).toBeGreaterThan(6);
-        }
+      }
     },
   );
 

@@ -21,7 +21,8 @@ describe('INDEX_BLOAT', () => {
   it('is silent about a fresh B-tree, and unsure about a method without a model', async () => {
     const { faults, unsure } = await ask(indexBloat, database);
     expect(faults).toEqual([]);
-    expect(unsure).toEqual([{ schema: 'public', table: 'item', index: 'item_id_hash' }]);
+    const why = 'There is no model for hash indexes.';
+    expect(unsure).toEqual([{ schema: 'public', table: 'item', index: 'item_id_hash', why }]);
   });
 
   it('finds a B-tree that was half emptied, and plans to rebuild it', async () => {
