@@ -122,29 +122,30 @@ describe.each(VERSIONS)('UNVALIDATED_CONSTRAINT on PostgreSQL %i', (version) => 
     expect(await ask(unvalidatedConstraint, database)).toEqual({ faults: [], unsure: [] });
   });
 
-  (version < 18 ? it.skip : it)('finds what PostgreSQL 18 does not validate or enforce', async () => {
-    await inTurn(
-      database,
-      `ALTER TABLE orders ADD CONSTRAINT state_known NOT NULL state NOT VALID;
+  if (version >= 18)
+    it('finds what PostgreSQL 18 does not validate or enforce', async () => {
+      await inTurn(
+        database,
+        `ALTER TABLE orders ADD CONSTRAINT state_known NOT NULL state NOT VALID;
        ALTER TABLE orders ADD CONSTRAINT free FOREIGN KEY (total) REFERENCES customer NOT ENFORCED;
        ALTER TABLE customer ADD CONSTRAINT wish CHECK (id < 1000) NOT ENFORCED`,
-    );
-    const { faults } = await ask(unvalidatedConstraint, database);
-    expect(faults.map(({ table, columns, severity }) => [table, ...columns, severity])).toEqual([
-      ['customer', 'id', 'INFO'],
-      ['orders', 'total', 'INFO'],
-      ['orders', 'state', 'NOTICE'],
-    ]);
-    expect(faults[0]!.detail).toContain('drop it and add it again NOT VALID');
-    expect(faults[2]!.detail).toContain('WHERE "state" IS NULL');
-    await database.run('INSERT INTO customer VALUES (5)');
-    const enforce = /ALTER TABLE \S+ ALTER CONSTRAINT "free" ENFORCED/.exec(faults[1]!.detail)![0];
-    const locks = await locksOf(enforce);
-    expect(locks).toContain('orders ShareRowExclusiveLock');
-    await inTurn(
-      database,
-      'ALTER TABLE orders VALIDATE CONSTRAINT state_known; ALTER TABLE customer DROP CONSTRAINT wish',
-    );
-    expect(await ask(unvalidatedConstraint, database)).toEqual({ faults: [], unsure: [] });
-  });
+      );
+      const { faults } = await ask(unvalidatedConstraint, database);
+      expect(faults.map(({ table, columns, severity }) => [table, ...columns, severity])).toEqual([
+        ['customer', 'id', 'INFO'],
+        ['orders', 'total', 'INFO'],
+        ['orders', 'state', 'NOTICE'],
+      ]);
+      expect(faults[0]!.detail).toContain('drop it and add it again NOT VALID');
+      expect(faults[2]!.detail).toContain('WHERE "state" IS NULL');
+      await database.run('INSERT INTO customer VALUES (5)');
+      const enforce = /ALTER TABLE \S+ ALTER CONSTRAINT "free" ENFORCED/.exec(faults[1]!.detail)![0];
+      const locks = await locksOf(enforce);
+      expect(locks).toContain('orders ShareRowExclusiveLock');
+      await inTurn(
+        database,
+        'ALTER TABLE orders VALIDATE CONSTRAINT state_known; ALTER TABLE customer DROP CONSTRAINT wish',
+      );
+      expect(await ask(unvalidatedConstraint, database)).toEqual({ faults: [], unsure: [] });
+    });
 });
