@@ -1,11 +1,21 @@
+/** The same names stand in table after table. */
+const KNOWN = new Map<string, string>();
+const MOST_KNOWN = 10_000;
+
 /** orderItems, OrderItems, ORDER_ITEMS and order-items are one name in four ways of writing. */
-export const snakeCase = (name: string): string =>
-  name
+export function snakeCase(name: string): string {
+  const known = KNOWN.get(name);
+  if (known !== undefined) return known;
+  const snake = name
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]+/gu, '_')
     .replace(/^_+|_+$/g, '');
+  if (KNOWN.size >= MOST_KNOWN) KNOWN.clear();
+  KNOWN.set(name, snake);
+  return snake;
+}
 
 /** What makes of the name of a thing the name of a column that points to one. */
 const POINTER = /_(id|uuid|guid|fk|key|code|no|nr|number|ref)$/;
