@@ -87,17 +87,25 @@ describe.each(DESTINATIONS)('a restore from $kind', (destination) => {
   it('says how many rows find their keys taken, and puts none of their batch back', async () => {
     const runId = await archived(destination);
     await database.run("INSERT INTO item (id, kind) SELECT i, 'new' FROM generate_series(1, 7) i");
-    expect(await restored(runId)).toMatchObject({
+    const failed = await restored(runId);
+    expect(failed).toMatchObject({
       state: 'FAILED',
       stateCode: 'CONFLICT',
       stateReason: expect.stringMatching(
         /^Of the \d+ rows of this part 7 find their keys taken in public\.item/,
       ),
     });
-    expect(await countOf('item WHERE id <= 2000')).toBe(7);
+    // Whole parts may have come back before the one that holds the taken keys; of that one nothing has.
+    const part = Number(/\d+/.exec(failed.stateReason ?? '')?.[0]);
+    const back = failed.progress.rowsDone;
+    expect(back).toBeLessThanOrEqual(2_000 - part);
+    expect(await countOf('item WHERE id <= 2000')).toBe(7 + back);
     expect(await restored(runId, { onConflict: 'SKIP' })).toMatchObject({
       state: 'SUCCEEDED',
-      result: { rowsRestored: 1_993, nextStep: expect.stringMatching(/^7 archived rows were left out/) },
+      result: {
+        rowsRestored: 1_993 - back,
+        nextStep: expect.stringMatching(new RegExp(`^${7 + back} archived rows were left out`)),
+      },
     });
     expect(await countOf("item WHERE kind = 'new'")).toBe(7);
     expect(await countOf('item')).toBe(3_000);
