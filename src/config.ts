@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { durationMs } from './domain/duration.ts';
 import { DeclutterError } from './errors.ts';
+import { type Failpoint, parseFailpoints } from './failpoint.ts';
 
 /** Everything that can be set, validated and frozen; docs/configuration.md describes each variable. */
 export interface Config {
@@ -30,6 +31,8 @@ export interface Config {
   readonly snapshotEveryMs: number | null;
   /** 32 bytes. null: made once in embedded mode, and required otherwise once a password is stored. */
   readonly secretKey: Buffer | null;
+  /** Where tests make this process fail; always none in production. */
+  readonly failpoints: readonly Failpoint[];
 }
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'silent';
@@ -76,6 +79,13 @@ const secretKey = z
   .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
   .refine((key) => key.length === 32, 'must be 32 random bytes as base64 or hex (openssl rand -base64 32)');
 
+const failpoints = z.string().transform((text, context) => {
+  const points = parseFailpoints(text);
+  if (points !== null) return points;
+  context.addIssue({ code: 'custom', message: 'must be a list such as batch.treated=kill@3' });
+  return z.NEVER;
+});
+
 /** undefined: not set; an empty text counts as not set, since that is what a compose file passes on. */
 const VARIABLES = {
   NODE_ENV: z.string().default('development'),
@@ -109,6 +119,7 @@ const VARIABLES = {
   DECLUTTER_SNAPSHOT_EVERY: interval.default(6 * 3_600_000),
   DECLUTTER_SECRET_KEY: secretKey.optional(),
   DECLUTTER_GRACE_MS: wholeNumber(0, 600_000).default(10_000),
+  DECLUTTER_FAILPOINTS: failpoints.optional(),
   DECLUTTER_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'], {
       message: 'must be fatal, error, warn, info, debug or silent',
@@ -208,6 +219,10 @@ const CONFLICTS: readonly Conflict[] = [
           problem: 'must be at least twice DECLUTTER_HEARTBEAT_MS, or one late heartbeat loses the lease',
         }
       : null,
+  ({ DECLUTTER_FAILPOINTS: points, NODE_ENV: environment }) =>
+    points !== undefined && environment === 'production'
+      ? { variable: 'DECLUTTER_FAILPOINTS', problem: 'must not be set in production: it is for tests' }
+      : null,
 ];
 
 function configOf(values: Values): Config {
@@ -233,6 +248,7 @@ function configOf(values: Values): Config {
     lease: { leaseMs: values.DECLUTTER_LEASE_MS, heartbeatMs: values.DECLUTTER_HEARTBEAT_MS },
     snapshotEveryMs: values.DECLUTTER_SNAPSHOT_EVERY || null,
     secretKey: values.DECLUTTER_SECRET_KEY ?? null,
+    failpoints: values.DECLUTTER_FAILPOINTS ?? [],
   };
 }
 

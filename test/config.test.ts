@@ -44,6 +44,12 @@ const REFUSED: [Record<string, string>, string, string][] = [
   [{ DECLUTTER_SNAPSHOT_EVERY: '6h' }, 'DECLUTTER_SNAPSHOT_EVERY', 'an interval that is not ISO 8601'],
   [{ DECLUTTER_SNAPSHOT_EVERY: 'PT5S' }, 'DECLUTTER_SNAPSHOT_EVERY', 'snapshots without a pause'],
   [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
+  [
+    { DECLUTTER_FAILPOINTS: 'batch.treated=kill', NODE_ENV: 'production' },
+    'DECLUTTER_FAILPOINTS',
+    'failpoints in production',
+  ],
+  [{ DECLUTTER_FAILPOINTS: 'batch.treated=die' }, 'DECLUTTER_FAILPOINTS', 'a failpoint that does nothing'],
 ];
 
 describe('loadConfig', () => {

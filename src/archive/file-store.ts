@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { Stop } from '../domain/stop.ts';
+import { failpoint } from '../failpoint.ts';
 import type { ArchiveStore, StoredFile } from './archive-store.ts';
 
 /** A folder that keeps segments. */
@@ -103,6 +104,7 @@ async function replaceFile(store: Folder, location: string, text: string): Promi
   } finally {
     await handle.close();
   }
+  failpoint('manifest.written');
   await guarded(() => rename(path.join(store.root, temporary), path.join(store.root, location)));
   await syncFolder(path.dirname(path.join(store.root, location)));
 }

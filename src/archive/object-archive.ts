@@ -1,4 +1,5 @@
 import { Stop } from '../domain/stop.ts';
+import { failpoint } from '../failpoint.ts';
 import { release } from '../release.ts';
 import { type LedgerSegment, listSegments, underFence, writeSegment } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
@@ -86,6 +87,7 @@ export class ObjectArchive implements SegmentArchive {
   async #keep(location: string, bytes: Buffer, expected: { sha256: string; rows: number }): Promise<void> {
     const deadline = AbortSignal.timeout(this.#storeMs);
     await this.#store.create(location, bytes, deadline);
+    failpoint('segment.written');
     const stored = await readBack(this.#store, location, deadline);
     if (hashOf(stored) !== expected.sha256 || (await rowsIn(stored)) !== expected.rows) {
       throw new Stop(
@@ -93,6 +95,7 @@ export class ObjectArchive implements SegmentArchive {
         'The archive store gave back other bytes than were written. Check the store.',
       );
     }
+    failpoint('segment.read-back');
     release(stored);
   }
 

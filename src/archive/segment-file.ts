@@ -3,6 +3,7 @@ import type { Frame } from './segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
 import type { LedgerFrame } from '../target/ledger.ts';
 import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
+import { failpoint } from '../failpoint.ts';
 import { release } from '../release.ts';
 import { hashOf, hashOfFile, readExactly } from './read-file.ts';
 import { compress, rowsIn } from './zstd.ts';
@@ -48,6 +49,7 @@ export class SegmentFile {
       const bytes = await readFrame(from, frame);
       await guarded(() => this.#writeAll(bytes, frame.start));
       this.#committed = frame.start + frame.length;
+      failpoint('takeover.copying');
     }
     await guarded(() => this.#handle.sync());
   }
@@ -63,7 +65,9 @@ export class SegmentFile {
     const sha256 = hashOf(bytes);
     const stored = await guarded(async () => {
       await this.#writeAll(bytes, start);
+      failpoint('segment.written');
       await this.#handle.datasync();
+      failpoint('segment.synced');
       return this.#readBack(start, bytes.length);
     });
     if (hashOf(stored) !== sha256 || (await rowsIn(stored)) !== rows) {
@@ -72,7 +76,7 @@ export class SegmentFile {
         'The archive store gave back other bytes than were written. Check the disk.',
       );
     }
-
+    failpoint('segment.read-back');
     const frame = { segment: this.sequence, start, length: bytes.length, sha256, rowHash: null };
     release(bytes);
     release(stored);
@@ -92,6 +96,7 @@ export class SegmentFile {
     });
     const sha256 = await guarded(() => hashOfFile(this.#handle, this.#committed));
     await renameFile(this.#store, this.location, location);
+    failpoint('segment.renamed');
     await this.close();
     return { location, bytes: this.#committed, sha256 };
   }

@@ -1,5 +1,6 @@
 import { startWorker } from '../engine/worker.ts';
 import { HEALTH_CHECKS } from '../engine/throttle-registry.ts';
+import { setFailpoints } from '../failpoint.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { archive } from '../operations/kinds/archive.ts';
 import { purge } from '../operations/kinds/purge.ts';
@@ -24,6 +25,7 @@ const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
 /** Takes runs, and the snapshots that are due, from now on. */
 export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Promise<void> {
   const { config, store } = parts;
+  setFailpoints(config.failpoints);
   if (config.snapshotEveryMs !== null) {
     const rounds = startSnapshotRounds({
       ...parts,

@@ -7,6 +7,7 @@ import { endOldBackend, Fenced, laneName, type LedgerPosition, takeFence } from 
 import { ensureLedger } from '../target/ledger-tables.ts';
 import { BATCH_SETTINGS, READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
+import { failpoint } from '../failpoint.ts';
 import { DeclutterError } from '../errors.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { TurnBroken } from './batch.ts';
@@ -65,6 +66,7 @@ async function withSessions(
   await ensureLedger(session);
   await endLastStatement(session, turn);
   const position = await takeFence(session, claim.runId, plan.hash, claim.workerId);
+  failpoint('takeover.fenced');
   const archive = await RunArchive.open({ deps, turn, session, relation, fence: position.fence });
   try {
     const ending = await perform(deps, turn, { session, monitor, relation, position, archive });

@@ -2,6 +2,7 @@ import type { PlanSpec, RelationIdentity } from '../domain/plan.ts';
 import type { Piece, Treated } from '../operations/define-operation.ts';
 import type { Frame } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
+import { failpoint } from '../failpoint.ts';
 import { fingerprintSql } from '../target/fingerprint.ts';
 import { batchEntry, Fenced, fenceCheck, type LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
@@ -70,8 +71,10 @@ export async function beginBatch(
   const begun = performance.now();
   try {
     await openTransaction(context, lane, fence);
+    failpoint('batch.opened');
     const workBegun = performance.now();
     const treated = await piece.treat(lane.session);
+    failpoint('batch.treated');
     const now = performance.now();
     return { ...treated, lane, workMs: now - workBegun, ms: now - begun };
   } catch (error) {
@@ -94,17 +97,25 @@ export async function commitBatch(
   try {
     const frame = await batch.store();
     const parts = (await batch.storeParts?.()) ?? [];
+    failpoint('batch.stored');
     if (!lease.isSafe) throw new LeaseLost();
     const ms = () => batch.ms + performance.now() - begun;
     const { units, rows, cursor, workMs } = batch;
     // A batch without rows leaves no trace: going over its blocks again costs less than an entry.
     if (rows === 0) await session.rollback();
-    else await session.script(`${batchEntry(runId, position, { rows, cursor, frame, parts }, ms())}; COMMIT`);
+    else await commit(session, batchEntry(runId, position, { rows, cursor, frame, parts }, ms()));
     return { units, rows, included: batch.included ?? 0, cursor, frame, workMs, ms: ms() };
   } catch (error) {
     await session.rollback();
     throw error;
   }
+}
+
+async function commit(session: Session, entry: string): Promise<void> {
+  const committed = session.script(`${entry}; COMMIT`);
+  failpoint('batch.commit-sent');
+  await committed;
+  failpoint('batch.committed');
 }
 
 /** Planning the fingerprints takes longer than computing them, so that is done once a session. */

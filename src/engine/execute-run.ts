@@ -3,6 +3,7 @@ import type { PlanSpec } from '../domain/plan.ts';
 import type { Log } from '../log.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { Stop } from '../domain/stop.ts';
+import { failpoint } from '../failpoint.ts';
 import type { Claim } from '../store/leases.ts';
 import { isStoreFailure, type Store } from '../store/open-store.ts';
 import type { RunState } from '../domain/words.ts';
@@ -111,6 +112,7 @@ async function settle(
   ending: Ending,
   whenCancelled: Ending,
 ): Promise<void> {
+  failpoint('run.ending');
   if (await end(store, claim, ending, FROM[ending.state])) return;
   await end(store, claim, whenCancelled, ['CANCELLING']);
 }

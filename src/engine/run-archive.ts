@@ -5,6 +5,7 @@ import type { SegmentArchive } from '../archive/segment-archive.ts';
 import type { ArchiveContent, ArchiveDestination } from '../domain/plan.ts';
 import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
+import { failpoint } from '../failpoint.ts';
 import { ensureArchive, findArchiveByRun, recordSegments, tableChecksum } from '../store/archives.ts';
 import type { Relation } from '../target/catalog.ts';
 import { listSegments, tableTotals, underFence, writeSegment } from '../target/ledger.ts';
@@ -103,6 +104,7 @@ export class RunArchive {
     const { deps, turn, session } = this.#opening;
     const { runId } = turn.claim;
     const sealed = (await listSegments(session, runId)).filter((segment) => segment.sealed);
+    failpoint('archive.listing');
     await recordSegments(
       deps.store,
       runId,
