@@ -1,0 +1,81 @@
+import { rowHash } from '../archive/row-hash.ts';
+import type { Frame } from '../archive/segment-sink.ts';
+import type { OperationSpec } from '../domain/plan.ts';
+import { Stop } from '../domain/stop.ts';
+import type { Session } from '../target/session.ts';
+import { type BoundStatement, ident, join, type Sql, sql, toBoundStatement } from '../target/sql.ts';
+import { type BatchSize, BatchTooLarge, type OperationContext } from './define-operation.ts';
+import { keepsNothing, type TreatRows } from './picked-work.ts';
+import { RowBuffer } from './row-buffer.ts';
+
+type Context = OperationContext<OperationSpec>;
+type Moved = Awaited<ReturnType<TreatRows>>;
+
+/** Carries out a DELETE and keeps what it returns in the run's archive, in the same transaction. */
+export function moveRows(context: Context, session: Session, deletion: Sql, size: BatchSize): Promise<Moved> {
+  return context.holder
+    ? moveToTable(context, context.holder, session, deletion, size)
+    : moveToFile(context, session, deletion, size);
+}
+
+const columnList = ({ relation }: Context): Sql =>
+  join(
+    relation.columns.map((column) => ident(column.name)),
+    ', ',
+  );
+
+async function moveToFile(
+  context: Context,
+  session: Session,
+  deletion: Sql,
+  size: BatchSize,
+): Promise<Moved> {
+  const statement = toBoundStatement(sql`COPY (${deletion} RETURNING ${columnList(context)}) TO STDOUT`);
+  if (statement.settings !== '') await session.script(statement.settings);
+  const { bytes, rows } = await collect(session, statement, size);
+  if (rows === 0) return { rows, store: keepsNothing };
+  return { rows, store: () => context.sink.append(session, bytes, rows) };
+}
+
+async function collect(session: Session, statement: BoundStatement, size: BatchSize) {
+  const buffer = bufferOf(session);
+  buffer.clear(size.maxBytes);
+  const rows = await session.copyOut(statement, buffer.add);
+  if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
+  if (buffer.isOver) throw new BatchTooLarge('BYTES');
+  return { bytes: buffer.bytes, rows };
+}
+
+const BUFFERS = new WeakMap<Session, RowBuffer>();
+
+/** Its own for each session: a session's next batch begins only when the bytes of the last one are durable. */
+function bufferOf(session: Session): RowBuffer {
+  const buffer = BUFFERS.get(session) ?? new RowBuffer();
+  BUFFERS.set(session, buffer);
+  return buffer;
+}
+
+async function moveToTable(
+  context: Context,
+  holder: { readonly schema: string; readonly name: string },
+  session: Session,
+  deletion: Sql,
+  size: BatchSize,
+): Promise<Moved> {
+  const columns = columnList(context);
+  const { gone, rows, hash } = await session.one<{ gone: string; rows: string; hash: string }>(sql`
+    WITH gone AS (${deletion} RETURNING ${columns}),
+         kept AS (INSERT INTO ${ident(holder.schema, holder.name)} AS kept (${columns}) SELECT ${columns} FROM gone
+                  RETURNING ${rowHash(sql`kept`)} AS hash)
+    SELECT (SELECT pg_catalog.count(*) FROM gone)::pg_catalog.text AS gone, pg_catalog.count(*)::pg_catalog.text AS rows,
+           coalesce(pg_catalog.sum(hash), 0)::pg_catalog.text AS hash FROM kept`);
+  if (Number(rows) > size.maxRows) throw new BatchTooLarge('ROWS');
+  if (gone !== rows) {
+    throw new Stop(
+      'ROWS_KEPT',
+      `A trigger or rule of ${holder.schema}.${holder.name} keeps rows out of the archive. Remove it and resume.`,
+    );
+  }
+  const frame: Frame = { segment: 1, start: 0, length: 0, sha256: null, rowHash: hash };
+  return { rows: Number(rows), store: () => Promise.resolve(frame) };
+}
