@@ -6,8 +6,9 @@ import { requireRun } from '../../src/store/runs.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
-import { runThroughKills, SHORT_LEASE } from '../support/kill-workers.ts';
+import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
+import { SHORT_LEASE } from '../support/spawn-worker.ts';
 
 const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 300, batchMs: 2 };
 const OLD = { column: 'at', op: 'LT', value: '2024-01-01T00:00:00Z' } as const;

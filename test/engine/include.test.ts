@@ -4,8 +4,9 @@ import type { OperationSpec } from '../../src/domain/plan.ts';
 import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { FAST, testEngine, type TestEngine } from '../support/engine.ts';
-import { runThroughKills, SHORT_LEASE } from '../support/kill-workers.ts';
+import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
+import { SHORT_LEASE } from '../support/spawn-worker.ts';
 
 /** Every way to reference: plain, RESTRICT, CASCADE, two ways to one row, a tree, a circle of two tables, SET NULL, SET DEFAULT. */
 const SCHEMA = `

@@ -6,9 +6,10 @@ import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { allSegments, type ArchiveView, findArchiveByRun } from '../../src/store/archives.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
-import { runThroughKills, SHORT_LEASE } from '../support/kill-workers.ts';
+import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { type S3Server, s3Server } from '../support/s3-server.ts';
+import { SHORT_LEASE } from '../support/spawn-worker.ts';
 
 const BY: Principal = {
   subject: 'somebody',

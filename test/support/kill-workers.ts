@@ -1,37 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from '@jest/globals';
 import { hasEnded } from '../../src/domain/run.ts';
 import { requireRun } from '../../src/store/runs.ts';
-import type { TestEngine } from './engine.ts';
-import type { TestDatabase } from './postgres.ts';
-
-/** Of workers that are to be killed: short, so that another takes over soon. */
-export const SHORT_LEASE = { leaseMs: 1_500, heartbeatMs: 250 };
-
-interface Scene {
-  readonly database: TestDatabase;
-  readonly engine: TestEngine;
-}
-
-async function spawnWorker({ database, engine }: Scene): Promise<ChildProcess> {
-  const { password: _, ...address } = database.address;
-  const input = {
-    storeUrl: engine.storeUrl,
-    address: { ...address, password: await database.address.password() },
-    archiveDir: engine.archiveDir,
-    times: SHORT_LEASE,
-    s3: engine.s3,
-  };
-  const worker = spawn(
-    process.execPath,
-    ['--import', '@swc-node/register/esm-register', 'test/support/worker-process.ts', JSON.stringify(input)],
-    { stdio: ['ignore', 'pipe', 'inherit'], env: process.env },
-  );
-  await Promise.race([once(worker.stdout as NodeJS.ReadableStream, 'data'), once(worker, 'exit')]);
-  expect(worker.exitCode).toBeNull();
-  return worker;
-}
+import { type Scene, spawnWorker } from './spawn-worker.ts';
 
 /** Kills the worker with -9 at three random moments of its work, then lets one finish. */
 export async function runThroughKills(

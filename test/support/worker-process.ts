@@ -2,19 +2,12 @@
 import { openStore } from '../../src/store/open-store.ts';
 import { openQueue } from '../../src/store/queue.ts';
 import { startWorker } from '../../src/engine/worker.ts';
-import type { TargetAddress } from '../../src/target/session.ts';
-import type { S3Settings } from '../../src/archive/s3-store.ts';
+import { parseFailpoints, setFailpoints } from '../../src/failpoint.ts';
 import { engineDeps } from './engine-deps.ts';
+import type { ProcessInput } from './spawn-worker.ts';
 
-export interface WorkerProcessInput {
-  readonly storeUrl: string;
-  readonly address: Omit<TargetAddress, 'password'> & { readonly password: string };
-  readonly archiveDir: string;
-  readonly s3: S3Settings | null;
-  readonly times: { readonly leaseMs: number; readonly heartbeatMs: number };
-}
-
-const input = JSON.parse(process.argv[2] ?? '') as WorkerProcessInput;
+const input = JSON.parse(process.argv[2] ?? '') as ProcessInput;
+if (input.failpoints !== '') setFailpoints(parseFailpoints(input.failpoints) ?? []);
 const store = await openStore(input.storeUrl);
 const address = { ...input.address, password: () => Promise.resolve(input.address.password) };
 const deps = engineDeps(store, address, input.archiveDir, input.times, input.s3);
