@@ -48,14 +48,31 @@ export async function planDeletion(
   const relation = await requireRelation(context, input.schema, input.table);
   const destination = destinationInput && destinationFrom(destinationInput, relation);
   await checkFilterValues(context.session, filter, relation);
-  const throttle =
-    destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
-  const included = input.dependents === 'INCLUDE';
-  const shared = { relations: [relation], subject: relation, throttle, cutoff };
   const operation = (pick: Pick, chosenRows: RowFilter): OperationSpec => {
     const rows = { filter: chosenRows, dependents: input.dependents, pick };
     return destination === null ? { kind: 'PURGE', ...rows } : { kind: 'ARCHIVE', ...rows, destination };
   };
+  return drawDeletion(context, { relation, filter, cutoff, destination, input, operation, choosePick });
+}
+
+/** Rows of one table that are to go, whatever chose them. */
+export interface Deletion {
+  readonly relation: Relation;
+  readonly filter: RowFilter;
+  readonly cutoff: Date | null;
+  readonly destination: ArchiveDestination | null;
+  readonly input: Omit<PlanPurgeInput, 'where'>;
+  readonly operation: (pick: Pick, filter: RowFilter) => OperationSpec;
+  readonly choosePick: typeof choosePick;
+}
+
+/** Counts the rows and what goes with them, and says what stands in the way. */
+export async function drawDeletion(context: PlanContext, deletion: Deletion): Promise<Draft> {
+  const { relation, filter, cutoff, destination, input, operation } = deletion;
+  const throttle =
+    destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
+  const included = input.dependents === 'INCLUDE';
+  const shared = { relations: [relation], subject: relation, throttle, cutoff };
   const unsafe = await refuseSubject(context, relation);
   const access =
     unsafe.length > 0
@@ -75,7 +92,7 @@ export async function planDeletion(
   const condition = compileFilter(held.filter, relation);
   const measured = await measureRows(context, relation, condition);
   const limits = limitsFrom(input.limits, measured.tableRows);
-  const chosen = await choosePick(context, relation, condition, measured);
+  const chosen = await deletion.choosePick(context, relation, condition, measured);
   const look: Look = { context, relation, held, measured, limits, throttle, destination, chosen, condition };
   const trial = await tryWhenAsked(look, input, access.blockers);
   const effects = await readEffects(context, access.reached, {
@@ -86,11 +103,12 @@ export async function planDeletion(
     batches: Math.ceil(measured.rows / throttle.batchRows),
   });
   const drawn = await drawUp(look, withTrial(effects, trial), access.blockers);
+  const spec = operation(chosen.pick, held.filter);
   return {
     ...shared,
     ...(included ? await withIncluded(look, access.reached, effects, drawn) : drawn),
-    operation: operation(chosen.pick, held.filter),
-    limits: runLimits(limits, destination ? 'ARCHIVE' : 'PURGE', context.database.environment, measured),
+    operation: spec,
+    limits: runLimits(limits, spec.kind, context.database.environment, measured),
   };
 }
 
@@ -102,7 +120,7 @@ const withTrial = (effects: Effects, trial: Trial): Effects => ({
 
 async function tryWhenAsked(
   { context, relation, measured, condition }: Look,
-  { trial, dependents }: PlanPurgeInput,
+  { trial, dependents }: Deletion['input'],
   blockers: readonly PlanNotice[],
 ): Promise<Trial> {
   if (trial === true && dependents === 'INCLUDE')
