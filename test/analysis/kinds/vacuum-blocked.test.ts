@@ -113,8 +113,13 @@ describe.each(availableVersions())('VACUUM_BLOCKED on PostgreSQL %i', (version) 
   it('does not take a VACUUM for a holder, which is at work itself', async () => {
     const vacuum = new pg.Client({ connectionString: database.url });
     await vacuum.connect();
-    await vacuum.query('SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1');
-    const ended = vacuum.query('VACUUM "Odd ""Schema"""."Orders"').catch(() => undefined);
+    // 0.4 s for each page, or it would be over before it is looked at on a busy machine.
+    await vacuum.query(
+      'SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1; SET vacuum_cost_page_hit = 10000',
+    );
+    const ended = vacuum
+      .query('VACUUM (DISABLE_PAGE_SKIPPING) "Odd ""Schema"""."Orders"')
+      .catch(() => undefined);
     const pid = (vacuum as unknown as { processID: number }).processID;
     const isSeen = `SELECT 1 FROM pg_stat_progress_vacuum v JOIN pg_stat_activity a USING (pid) WHERE v.pid = ${pid} AND a.backend_xmin IS NOT NULL`;
     while ((await database.run(isSeen)).length === 0);
