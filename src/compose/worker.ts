@@ -3,6 +3,7 @@ import { HEALTH_CHECKS } from '../engine/throttle-registry.ts';
 import { setFailpoints } from '../failpoint.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { archive } from '../operations/kinds/archive.ts';
+import { orphanRemoval } from '../operations/kinds/orphan-removal.ts';
 import { purge } from '../operations/kinds/purge.ts';
 import { reindex } from '../operations/kinds/reindex.ts';
 import { reorganization } from '../operations/kinds/reorganization.ts';
@@ -16,7 +17,7 @@ const CONCURRENCY = 4;
 
 /** An operation only ever gets the specs of its own kind. */
 const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
-  [archive, purge, reindex, reorganization, restore].map((operation) => [
+  [archive, orphanRemoval, purge, reindex, reorganization, restore].map((operation) => [
     operation.kind,
     operation as unknown as Operation,
   ]),

@@ -22,16 +22,44 @@ export type RowFilter =
   | { readonly all: readonly RowFilter[] }
   | { readonly any: readonly RowFilter[] }
   | { readonly not: RowFilter }
-  | { readonly column: string; readonly op: ComparisonOp; readonly value: string }
+  | {
+      readonly column: string;
+      readonly op: ComparisonOp;
+      readonly value: string;
+      /** the value is the instant that an age became: only a moment can be older than it */
+      readonly byAge?: true;
+    }
   | { readonly column: string; readonly op: 'IN' | 'NOT_IN'; readonly values: readonly string[] }
   | { readonly column: string; readonly op: 'IS_NULL' | 'IS_NOT_NULL' }
-  | { readonly newest: Newest };
+  | { readonly newest: Newest }
+  | { readonly orphan: Orphan };
 
 /** Rows that have fewer than count others above them by the column, among those with the same values of per. Plans add it; nobody sends it. */
 export interface Newest {
   readonly by: string;
   readonly count: number;
   readonly per: readonly string[];
+}
+
+/**
+ * Rows whose columns all have a value, and that find no row of the other table by it; a NULL is no orphan (MATCH SIMPLE). Plans add
+ * it; nobody sends it.
+ */
+export interface Orphan {
+  readonly references: { readonly schema: string; readonly table: string };
+  readonly pairs: readonly KeyPair[];
+}
+
+/** A column and the one of the other table that it should find its value in. */
+export interface KeyPair {
+  readonly column: string;
+  readonly key: string;
+  /** OPERATOR(schema.=), with the key on the left */
+  readonly operator: string;
+  /** a domain, for which the operator would not be found by itself: both are cast to the type below it */
+  readonly recast: boolean;
+  /** schema.name of the one that decides where the columns' own differ */
+  readonly collation: string | null;
 }
 
 export interface CanonicalFilter {
@@ -62,6 +90,7 @@ export function filterColumns(filter: RowFilter): string[] {
   if ('any' in filter) return [...new Set(filter.any.flatMap(filterColumns))];
   if ('not' in filter) return filterColumns(filter.not);
   if ('newest' in filter) return [...new Set([filter.newest.by, ...filter.newest.per])];
+  if ('orphan' in filter) return filter.orphan.pairs.map(({ column }) => column);
   return [filter.column];
 }
 
@@ -103,7 +132,8 @@ function canonicalComparison(input: RowFilterInput, walk: Walk): RowFilter {
   if (op === 'IS_NULL' || op === 'IS_NOT_NULL') return { column, op };
   if (op === 'IN' || op === 'NOT_IN')
     return { column, op, values: checkedValues(column, input.values ?? []) };
-  if (op === 'OLDER_THAN') return { column, op: 'LT', value: instantBefore(input.age ?? '', walk) };
+  if (op === 'OLDER_THAN')
+    return { column, op: 'LT', value: instantBefore(input.age ?? '', walk), byAge: true };
   return { column, op, value: checkedValue(column, input.value ?? '') };
 }
 

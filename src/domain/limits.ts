@@ -89,7 +89,7 @@ export function needsApproval(
   impact: Pick<PlanImpact, 'rows' | 'share'>,
 ): boolean {
   if (environment !== 'PRODUCTION') return false;
-  if (kind === 'PURGE') return true;
+  if (kind === 'PURGE' || kind === 'ORPHAN_REMOVAL') return true;
   const cap = CAPS[environment];
   const largeShare = impact.share > cap.share && impact.rows >= SHARE_FLOOR_ROWS;
   return (

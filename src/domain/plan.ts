@@ -1,4 +1,4 @@
-import type { RowFilter } from './filter.ts';
+import type { Orphan, RowFilter } from './filter.ts';
 import type { Throttle } from './run.ts';
 import type {
   ArchiveFormat,
@@ -56,6 +56,20 @@ export type OperationSpec =
       readonly destination: ArchiveDestination;
     }
   | {
+      readonly kind: 'ORPHAN_REMOVAL';
+      /** the orphans, and what holds leave of them */
+      readonly filter: RowFilter;
+      readonly orphan: Orphan;
+      readonly dependents: DependentRows;
+      readonly pick: Pick;
+      /** null: the rows are not kept */
+      readonly destination: ArchiveDestination | null;
+      /** the foreign key that says the same, when there is one */
+      readonly constraint: { readonly name: string; readonly enforced: boolean } | null;
+      /** the columns that are pointed to are unique: a foreign key can be declared */
+      readonly isKey: boolean;
+    }
+  | {
       readonly kind: 'RESTORE';
       readonly archiveId: string;
       /** of the run that made the archive */
@@ -69,6 +83,10 @@ export type OperationSpec =
     }
   | { readonly kind: 'REINDEX'; readonly indexes: readonly IndexIdentity[] }
   | { readonly kind: 'REORGANIZATION'; readonly method: 'ANALYZE' | 'VACUUM' };
+
+/** Where rows that the operation takes away are kept; null: nowhere, or it takes none away. */
+export const destinationOf = (operation: OperationSpec): ArchiveDestination | null =>
+  'destination' in operation ? operation.destination : null;
 
 export interface IndexIdentity {
   readonly oid: number;

@@ -1,6 +1,7 @@
-import type { OperationContext } from '../operations/define-operation.ts';
+import type { Operation, OperationContext } from '../operations/define-operation.ts';
 import type { SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
+import { destinationOf, type PlanSpec } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
 import { endOldBackend, Fenced, laneName, type LedgerPosition, takeFence } from '../target/ledger.ts';
@@ -132,7 +133,7 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   if (!operation)
     throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);
   const { position, session, monitor } = parts;
-  const progress = new RunProgress(deps, claim, operation.counts, {
+  const progress = new RunProgress(deps, claim, countedBy(operation, plan.spec), {
     rows: position.totalRows,
     included: position.totalIncluded,
     batches: position.number,
@@ -168,6 +169,10 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   await progress.flush();
   return ending;
 }
+
+/** Rows that no archive takes are deleted, also by a kind that can keep them. */
+const countedBy = ({ counts }: Operation, { operation }: PlanSpec): Operation['counts'] =>
+  counts === 'rowsArchived' && destinationOf(operation) === null ? 'rowsDeleted' : counts;
 
 /** A run that stops by itself ends its turn in order, like one that was asked to: what is archived gets sealed and listed. */
 async function endingOf(work: () => Promise<Ending>): Promise<Ending> {

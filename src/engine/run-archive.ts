@@ -2,7 +2,7 @@ import type { ArchiveStore } from '../archive/archive-store.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { openSegments } from '../archive/open-segments.ts';
 import type { SegmentArchive } from '../archive/segment-archive.ts';
-import type { ArchiveContent, ArchiveDestination } from '../domain/plan.ts';
+import { type ArchiveContent, type ArchiveDestination, destinationOf } from '../domain/plan.ts';
 import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
 import { failpoint } from '../failpoint.ts';
@@ -44,9 +44,8 @@ export class RunArchive {
 
   /** Null for operations that archive nothing. */
   static async open(opening: Opening): Promise<RunArchive | null> {
-    const { operation } = opening.turn.plan.spec;
-    if (operation.kind !== 'ARCHIVE') return null;
-    const { destination } = operation;
+    const destination = destinationOf(opening.turn.plan.spec.operation);
+    if (destination === null) return null;
     const content = await contentFor(opening, destination);
     if (!content) return null;
     const archive = new RunArchive(opening, content, await openKept(opening, destination));

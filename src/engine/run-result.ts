@@ -4,6 +4,7 @@ import type { Operation } from '../operations/define-operation.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
+import { keepOrphansOut } from './keep-orphans-out.ts';
 
 export interface Measure {
   /** of the table with all that belongs to it */
@@ -58,8 +59,12 @@ function freedBy(
 const shareOf = (relation: Relation, rows: number): number =>
   Math.round((relation.heapBytes * rows) / Math.max(relation.estimatedRows, rows, 1));
 
-function nextStep({ relations }: PlanSpec, reusable: number | null): string {
-  const table = relations[0] ? `${relations[0].schema}.${relations[0].name}` : 'the table';
+function nextStep({ relations, operation }: PlanSpec, reusable: number | null): string {
+  const [subject] = relations;
+  const table = subject ? `${subject.schema}.${subject.name}` : 'the table';
   const bytes = reusable === null ? 'the space' : `about ${Math.round(reusable / 1_000_000)} MB`;
-  return `The rows are gone, the file has not shrunk: planReorganization with method VACUUM makes ${bytes} of ${table} reusable, and planReindex gives back its indexes' share.`;
+  const space = `The rows are gone, the file has not shrunk: planReorganization with method VACUUM makes ${bytes} of ${table} reusable, and planReindex gives back its indexes' share.`;
+  return operation.kind === 'ORPHAN_REMOVAL' && subject
+    ? `${keepOrphansOut(operation, subject)} ${space}`
+    : space;
 }

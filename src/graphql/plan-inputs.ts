@@ -153,6 +153,42 @@ export class PlanArchiveInput extends PlanRowsInput implements inputs.PlanArchiv
   destination!: ArchiveDestinationInput;
 }
 
+@InputType({
+  description:
+    'Rows whose reference points at nothing: a column set and the table it should find its key in. A NULL points nowhere and is no orphan.',
+})
+export class PlanOrphanRemovalInput extends PlanTableInput implements inputs.PlanOrphanRemovalInput {
+  @Field(() => [String], { description: 'The columns that point there.' })
+  columns!: string[];
+
+  @Field(() => String, { defaultValue: 'public', description: 'The schema of the table they point to.' })
+  referencedSchema!: string;
+
+  @Field(() => String, { description: 'The table they point to.' })
+  referencedTable!: string;
+
+  @Field(() => [String], { description: 'Its columns, in the order of columns.' })
+  referencedColumns!: string[];
+
+  @Field(() => DependentRows, {
+    defaultValue: DependentRows.REFUSE,
+    description: 'What to do about rows that reference the orphans. INCLUDE: treat them too, children first.',
+  })
+  dependents!: DependentRows;
+
+  @Field(() => ArchiveDestinationInput, {
+    nullable: true,
+    description: 'Where the rows are kept; not at all when not given.',
+  })
+  destination?: ArchiveDestinationInput | null;
+
+  @Field(() => LimitsInput, { nullable: true, description: 'Bounds that the run may not pass.' })
+  limits?: LimitsInput | null;
+
+  @Field(() => ThrottleInput, { nullable: true, description: 'How the run makes room for everybody else.' })
+  throttle?: ThrottleInput | null;
+}
+
 @InputType({ description: 'A table to put in order.' })
 export class PlanReorganizationInput extends PlanTableInput implements inputs.PlanReorganizationInput {
   @Field(() => ReorganizationMethod, {

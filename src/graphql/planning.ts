@@ -4,6 +4,7 @@ import { idOf } from './ids.ts';
 import { Plan } from './plan.ts';
 import {
   PlanArchiveInput,
+  PlanOrphanRemovalInput,
   PlanPurgeInput,
   PlanReindexInput,
   PlanReorganizationInput,
@@ -32,6 +33,14 @@ export class PlanningResolver {
     @Ctx() { useCases, principal }: ApiContext,
   ): Promise<PlanView> {
     return useCases.plans.archive(input, principal);
+  }
+
+  @Mutation(() => Plan, { description: 'Plans to remove rows whose reference points at nothing.' })
+  planOrphanRemoval(
+    @Arg('input', () => PlanOrphanRemovalInput, inputArg) input: PlanOrphanRemovalInput,
+    @Ctx() { useCases, principal }: ApiContext,
+  ): Promise<PlanView> {
+    return useCases.plans.orphanRemoval(input, principal);
   }
 
   @Mutation(() => Plan, { description: 'Plans to put a table in order.' })

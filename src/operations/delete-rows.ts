@@ -20,7 +20,13 @@ export async function deletable(session: Session, relation: Relation, where: Sql
   return sql`${locked} AND (${filter})`;
 }
 
-async function lockRows(session: Session, relation: Relation, where: Sql, filter: Sql): Promise<Sql | null> {
+/** The rows that the filter chooses, locked, by their places; null: none. */
+export async function lockRows(
+  session: Session,
+  relation: Relation,
+  where: Sql,
+  filter: Sql,
+): Promise<Sql | null> {
   const rows = await session.query<{ place: string }>(sql`
     SELECT ctid::pg_catalog.text AS place FROM ONLY ${ident(relation.schema, relation.name)}
      WHERE ${where} AND (${filter}) FOR UPDATE`);

@@ -2,7 +2,13 @@ import type { Clock } from '../clock.ts';
 import type { Connect } from '../databases/connect.ts';
 import type { RowFilter } from '../domain/filter.ts';
 import { needsApproval } from '../domain/limits.ts';
-import { type OperationSpec, type PlanSpec, ROW_TOLERANCE, ROW_TOLERANCE_FLOOR } from '../domain/plan.ts';
+import {
+  destinationOf,
+  type OperationSpec,
+  type PlanSpec,
+  ROW_TOLERANCE,
+  ROW_TOLERANCE_FLOOR,
+} from '../domain/plan.ts';
 import { DeclutterError } from '../errors.ts';
 import { findArchiveById } from '../store/archives.ts';
 import { findDatabaseById } from '../store/databases.ts';
@@ -136,13 +142,14 @@ async function destinationChange(
   { operation, relations }: PlanSpec,
 ): Promise<string | null> {
   const subject = relations[0];
-  if (operation.kind !== 'ARCHIVE' || subject === undefined) return null;
+  const destination = destinationOf(operation);
+  if (destination === null || subject === undefined) return null;
   const source = await session.transaction(() => readRelationByOid(session, subject.oid));
   if (source === null) return `the table ${nameOf(subject)} was dropped`;
   const capabilities = await session.transaction(() => readCapabilities(session));
   const [problem] = await checkDestination(
     { session, capabilities, archiveStores: deps.archiveStores },
-    operation.destination,
+    destination,
     source,
   );
   return problem === undefined ? null : `the archive's destination is not as it was: ${problem.message}`;
@@ -184,4 +191,4 @@ async function countChange(session: Session, budget: Budget, spec: PlanSpec): Pr
 }
 
 const filterOf = (operation: OperationSpec): RowFilter | null =>
-  operation.kind === 'PURGE' || operation.kind === 'ARCHIVE' ? operation.filter : null;
+  'filter' in operation ? operation.filter : null;

@@ -84,6 +84,20 @@ async function tableNeed(context: Context, relation: Relation, right: Right, why
   };
 }
 
+/** To lock the whole table against writers; before PostgreSQL 17 one of the rights to change it stands for that. */
+export function lockNeed({ capabilities }: Context, relation: Relation, why: string): Need {
+  const hasMaintain = capabilities.versionNumber >= 170_000;
+  const enough = `UPDATE, DELETE, TRUNCATE${hasMaintain ? ', MAINTAIN' : ''}`;
+  const right = hasMaintain ? 'MAINTAIN' : 'DELETE';
+  return {
+    name: nameOf(relation),
+    right,
+    grant: { right, on: toText(ident(relation.schema, relation.name)) },
+    held: ofClass(relation.oid, sql`pg_catalog.has_table_privilege(c.oid, ${enough})`),
+    why,
+  };
+}
+
 const ofClass = (oid: number, test: Sql) =>
   sql`SELECT ${test} FROM pg_catalog.pg_class c WHERE c.oid = ${integer(oid)}`;
 

@@ -5,9 +5,9 @@ import { explain, type PlanNode } from './budget.ts';
 import type { PlanContext } from './plan-context.ts';
 
 /** A larger share is found faster by reading the heap once, block by block (docs/benchmarks.md). */
-const MAX_INDEX_SHARE = 0.05;
+export const MAX_INDEX_SHARE = 0.05;
 /** The list of places is kept in memory, six bytes each. */
-const MAX_INDEX_ROWS = 2_000_000;
+export const MAX_INDEX_ROWS = 2_000_000;
 
 export interface ChosenPick {
   readonly pick: Pick;

@@ -3,7 +3,6 @@ import { limitsFrom, runLimits } from '../domain/limits.ts';
 import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
 import { throttleForObjects, throttleFrom } from '../domain/throttle.ts';
-import type { DependentRows } from '../domain/words.ts';
 import { badInput } from '../errors.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Reached } from '../target/reached-tables.ts';
@@ -11,7 +10,7 @@ import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
 import type { Sql } from '../target/sql.ts';
 import { destinationFrom, destinationNeeds, examineDestination } from './archive-destination.ts';
 import { isArchiveTable } from './archive-tables.ts';
-import { missingRights, type Right } from './check-rights.ts';
+import { missingRights, type Need, type Right } from './check-rights.ts';
 import { checkPublications, checkSubject, refuseRelation } from './check-subject.ts';
 import { type ChosenPick, choosePick } from './choose-pick.ts';
 import { deletionSteps, deletionLocks } from './deletion-steps.ts';
@@ -52,7 +51,8 @@ export async function planDeletion(
     const rows = { filter: chosenRows, dependents: input.dependents, pick };
     return destination === null ? { kind: 'PURGE', ...rows } : { kind: 'ARCHIVE', ...rows, destination };
   };
-  return drawDeletion(context, { relation, filter, cutoff, destination, input, operation, choosePick });
+  const rows = { relation, filter, cutoff, choosePick, unsafe: [], needs: [] };
+  return drawDeletion(context, { ...rows, destination, input, operation });
 }
 
 /** Rows of one table that are to go, whatever chose them. */
@@ -64,6 +64,10 @@ export interface Deletion {
   readonly input: Omit<PlanPurgeInput, 'where'>;
   readonly operation: (pick: Pick, filter: RowFilter) => OperationSpec;
   readonly choosePick: typeof choosePick;
+  /** for which the rows cannot be counted */
+  readonly unsafe: readonly PlanNotice[];
+  /** without which the rows cannot be counted */
+  readonly needs: readonly Need[];
 }
 
 /** Counts the rows and what goes with them, and says what stands in the way. */
@@ -73,11 +77,11 @@ export async function drawDeletion(context: PlanContext, deletion: Deletion): Pr
     destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
   const included = input.dependents === 'INCLUDE';
   const shared = { relations: [relation], subject: relation, throttle, cutoff };
-  const unsafe = await refuseSubject(context, relation);
+  const unsafe = [...(await refuseSubject(context, relation)), ...deletion.unsafe];
   const access =
     unsafe.length > 0
       ? { blockers: unsafe, mayCount: false, mayRead: false, reached: null }
-      : await checkAccess(context, relation, destination, input.dependents);
+      : await checkAccess(context, deletion);
   if (!access.mayCount || access.reached === null) {
     const limits = limitsFrom(input.limits, 0);
     return { ...shared, ...nothing(access.blockers), operation: operation('HEAP_RANGES', filter), limits };
@@ -217,9 +221,7 @@ async function refuseSubject(context: PlanContext, relation: Relation): Promise<
 /** All rights at once, of the table, of the archive and of what references the rows; and whether rows can be counted without those that lack. */
 async function checkAccess(
   context: PlanContext,
-  relation: Relation,
-  destination: ArchiveDestination | null,
-  dependents: DependentRows,
+  { relation, destination, needs, input: { dependents } }: Deletion,
 ) {
   // Where PostgreSQL would change referencing rows by itself, a batch locks its rows before it looks for them.
   const locks = relation.inbound.some(
@@ -232,11 +234,11 @@ async function checkAccess(
   const taking = dependents === 'INCLUDE' ? await includedNeeds(context, reached) : [];
   const hidden = dependents === 'INCLUDE' ? [] : await hiddenRows(context, reached);
   const blockers = [
-    ...(await checkSubject(context, relation, rights, [...archiving, ...looking, ...taking])),
+    ...(await checkSubject(context, relation, rights, [...needs, ...archiving, ...looking, ...taking])),
     ...hidden,
   ];
   const isFree = blockers.length === 0;
-  const mayCount = isFree || (await checkSubject(context, relation, rights)).length === 0;
+  const mayCount = isFree || (await checkSubject(context, relation, rights, needs)).length === 0;
   const mayRead = isFree || (hidden.length === 0 && (await missingRights(context, looking)).length === 0);
   return { blockers, mayCount, mayRead, reached };
 }

@@ -48,6 +48,17 @@ export interface PlanArchiveInput extends PlanPurgeInput {
   destination: ArchiveDestinationInput;
 }
 
+export interface PlanOrphanRemovalInput extends PlanTableInput {
+  columns: string[];
+  referencedSchema: string;
+  referencedTable: string;
+  referencedColumns: string[];
+  dependents: DependentRows;
+  destination?: Maybe<ArchiveDestinationInput>;
+  limits?: Maybe<LimitsInput>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
 export interface PlanReorganizationInput extends PlanTableInput {
   method: ReorganizationMethod;
   index?: Maybe<string>;

@@ -8,11 +8,13 @@ import { type PlanContext, type PlanningDeps, withPlanContext } from './plan-con
 import { planDeletion } from './plan-deletion.ts';
 import type {
   PlanArchiveInput,
+  PlanOrphanRemovalInput,
   PlanPurgeInput,
   PlanReindexInput,
   PlanReorganizationInput,
   PlanRestoreInput,
 } from './plan-inputs.ts';
+import { planOrphanRemoval } from './plan-orphan-removal.ts';
 import { planReindex } from './plan-reindex.ts';
 import { planReorganization } from './plan-reorganization.ts';
 import { archiveOf, planRestore } from './plan-restore.ts';
@@ -41,6 +43,8 @@ export function makePlans(deps: PlanningDeps) {
       plan(input, by, (context) => planDeletion(context, input, null)),
     archive: async (input: PlanArchiveInput, by: Principal) =>
       plan(input, by, (context) => planDeletion(context, input, input.destination)),
+    orphanRemoval: async (input: PlanOrphanRemovalInput, by: Principal) =>
+      plan(input, by, (context) => planOrphanRemoval(context, input)),
     reindex: async (input: PlanReindexInput, by: Principal) =>
       plan(input, by, (context) => planReindex(context, input)),
     reorganization: async (input: PlanReorganizationInput, by: Principal) =>

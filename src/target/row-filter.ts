@@ -1,7 +1,8 @@
-import type { Newest, RowFilter } from '../domain/filter.ts';
+import type { Newest, Orphan, RowFilter } from '../domain/filter.ts';
 import { badInput } from '../errors.ts';
 import type { Column } from './catalog-columns.ts';
 import type { Relation } from './catalog.ts';
+import { findsKey } from './finds-key.ts';
 import type { Session } from './session.ts';
 import { type Sql, fromCatalog, ident, integer, join, sql, typedArray, typedValue } from './sql.ts';
 import { TargetError } from './sqlstate.ts';
@@ -19,9 +20,22 @@ export function compileFilter(filter: RowFilter, relation: Relation, alias?: Sql
   if ('any' in filter) return group(filter.any, ' OR ', relation, alias);
   if ('not' in filter) return sql`(NOT ${compileFilter(filter.not, relation, alias)})`;
   if ('newest' in filter) return compileNewest(filter.newest, relation, alias);
+  if ('orphan' in filter) return compileOrphan(filter.orphan, relation, alias);
   const column = columnOf(filter, relation);
-  const name = alias === undefined ? ident(column.name) : sql`${alias}.${ident(column.name)}`;
-  return sql`(${compileComparison(filter, column, name)})`;
+  return sql`(${compileComparison(filter, column, named(column, alias))})`;
+}
+
+const named = ({ name }: Column, alias?: Sql): Sql =>
+  alias === undefined ? ident(name) : sql`${alias}.${ident(name)}`;
+
+function compileOrphan(orphan: Orphan, relation: Relation, alias?: Sql): Sql {
+  const columns = orphan.pairs.map(({ column }) => columnOf({ column, op: 'IS_NOT_NULL' }, relation));
+  const filled = columns.map((column) => isNull(false, column, named(column, alias)));
+  const found = findsKey(
+    orphan,
+    columns.map((column) => ({ sql: named(column, alias), type: column.comparison.type })),
+  );
+  return sql`(${join(filled, ' AND ')} AND NOT ${found})`;
 }
 
 /**
@@ -30,7 +44,7 @@ export function compileFilter(filter: RowFilter, relation: Relation, alias?: Sql
  */
 function compileNewest({ by, count, per }: Newest, relation: Relation, alias?: Sql): Sql {
   const columns = [...per, by].map((name) => columnOf({ column: name, op: 'IS_NOT_NULL' }, relation));
-  const own = ({ name }: Column) => (alias === undefined ? ident(name) : sql`${alias}.${ident(name)}`);
+  const own = (column: Column) => named(column, alias);
   const above = (i: number) => ident(`declutter ${i}`);
   const conditions = columns.map((column, i) => {
     const [left, right] = [operand(column, above(i)), operand(column, own(column))];
@@ -38,8 +52,8 @@ function compileNewest({ by, count, per }: Newest, relation: Relation, alias?: S
     const equal = sql`${left} ${operator(column, 'EQ')} ${right}`;
     return column.notNull ? equal : sql`(${equal} OR (${above(i)} IS NULL AND ${own(column)} IS NULL))`;
   });
-  const named = columns.map(({ name }, i) => sql`${ident(name)} AS ${above(i)}`);
-  const rows = sql`SELECT ${join(named, ', ')} FROM ONLY ${ident(relation.schema, relation.name)}`;
+  const renamed = columns.map(({ name }, i) => sql`${ident(name)} AS ${above(i)}`);
+  const rows = sql`SELECT ${join(renamed, ', ')} FROM ONLY ${ident(relation.schema, relation.name)}`;
   return sql`((SELECT pg_catalog.count(*) FROM (SELECT FROM (${rows}) AS every_row WHERE ${join(conditions, ' AND ')}
                 LIMIT ${integer(count)}) AS above) < ${integer(count)})`;
 }
@@ -117,16 +131,25 @@ export async function checkFilterValues(
   for (const comparison of comparisonsOf(filter)) {
     const column = columnOf(comparison, relation);
     compileComparison(comparison, column, ident(column.name));
+    refuseAgeless(comparison, column);
     if (!('value' in comparison || 'values' in comparison)) continue;
     await checkParses(session, comparison, column);
     if (isMoment(column)) await checkMoments(session, comparison, column);
   }
 }
 
+/** Text, bytes and times of day would be compared with the instant's letters, or with its time of day. */
+function refuseAgeless(comparison: Comparison, column: Column): void {
+  if (!('byAge' in comparison) || isMoment(column)) return;
+  throw badInput(`OLDER_THAN needs a date or a timestamp; the column "${column.name}" is ${column.type}.`, {
+    column: column.name,
+  });
+}
+
 function comparisonsOf(filter: RowFilter): Comparison[] {
   if ('all' in filter) return filter.all.flatMap(comparisonsOf);
   if ('any' in filter) return filter.any.flatMap(comparisonsOf);
-  if ('newest' in filter) return [];
+  if ('newest' in filter || 'orphan' in filter) return [];
   return 'not' in filter ? comparisonsOf(filter.not) : [filter];
 }
 

@@ -28,6 +28,15 @@ const REMEDIES = [
     },
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
   }),
+  planRemedy('OrphanRemoval', 'remove orphans', {
+    ...table,
+    columns: ['customer_id'],
+    referencedSchema: 'public',
+    referencedTable: 'customers',
+    referencedColumns: ['id'],
+    destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+    limits: { maxShare: 0.6 },
+  }),
 ];
 
 describe('a remedy', () => {

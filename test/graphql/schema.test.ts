@@ -121,6 +121,7 @@ Mutation.suppressFinding: OPERATOR ADMIN
 Mutation.unsuppressFinding: OPERATOR ADMIN
 Mutation.planPurge: OPERATOR ADMIN
 Mutation.planArchive: OPERATOR ADMIN
+Mutation.planOrphanRemoval: OPERATOR ADMIN
 Mutation.planReorganization: OPERATOR ADMIN
 Mutation.planReindex: OPERATOR ADMIN
 Mutation.planRestore: OPERATOR ADMIN

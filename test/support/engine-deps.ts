@@ -8,6 +8,7 @@ import { HEALTH_CHECKS } from '../../src/engine/throttle-registry.ts';
 import { makeLog } from '../../src/log.ts';
 import type { Operation } from '../../src/operations/define-operation.ts';
 import { archive } from '../../src/operations/kinds/archive.ts';
+import { orphanRemoval } from '../../src/operations/kinds/orphan-removal.ts';
 import { purge } from '../../src/operations/kinds/purge.ts';
 import { reindex } from '../../src/operations/kinds/reindex.ts';
 import { reorganization } from '../../src/operations/kinds/reorganization.ts';
@@ -16,7 +17,7 @@ import type { Store } from '../../src/store/open-store.ts';
 import { Session, type TargetAddress } from '../../src/target/session.ts';
 
 const OPERATIONS = new Map<string, Operation>(
-  [purge, archive, restore, reindex, reorganization].map((operation) => [
+  [purge, archive, orphanRemoval, restore, reindex, reorganization].map((operation) => [
     operation.kind,
     operation as unknown as Operation,
   ]),

@@ -1,8 +1,11 @@
-import type { FoundFault } from '../../domain/finding.ts';
+import type { FoundFault, Remedy } from '../../domain/finding.ts';
+import { DEFAULT_MAX_SHARE } from '../../domain/limits.ts';
 import type { Severity } from '../../domain/words.ts';
+import { addForeignKey, enforceKey, validateKey } from '../../target/foreign-key-statements.ts';
 import { ident, join, sql, toText } from '../../target/sql.ts';
 import { countOrphans, looksUp, type OrphanCount, sampleOrphans } from '../count-orphans.ts';
 import { type AnalysisContext, defineAnalysis, percent } from '../define-analysis.ts';
+import { planRemedy } from '../remedies.ts';
 import { readReferences, type Reference } from '../read-references.ts';
 import { isNotRead } from '../row-reader.ts';
 import { readHindrances } from '../row-subjects.ts';
@@ -14,6 +17,8 @@ const MOST_SAMPLED = { usually: 30, exact: 300 };
 const CONTAINED = 0.9;
 const FEWEST_ROWS = 20;
 const FEWEST_VALUES = 3;
+/** Shares are estimates: a plan that finds a few rows more must not be kept from running. */
+const SHARE_MARGIN = 0.05;
 
 /** Rows whose reference leads nowhere: by foreign keys that are NOT VALID, and by names where nobody has declared one. */
 export const orphanRows = defineAnalysis({
@@ -69,7 +74,8 @@ async function judge(reference: Reference, context: AnalysisContext): Promise<Fo
   const counted = context.rows.exact && sample.method === 'SAMPLE';
   const exact = counted ? await countOrphans(context.rows, reference, sample) : sample;
   const count = isNotRead(exact) ? sample : exact;
-  if (count.orphans > 0) return faultOf(reference, count, isNotRead(exact) ? exact.notRead : null);
+  if (count.orphans > 0)
+    return faultOf(reference, count, isNotRead(exact) ? exact.notRead : null, context.databaseName);
   if (count.method === 'COUNT') return null;
   return unsure(
     reference,
@@ -96,7 +102,12 @@ const isReference = ({ declared }: Reference, { rows, orphans, values, missing }
 
 const nameOf = ({ table }: Reference['child']) => `${table.schema}.${table.name}`;
 
-function faultOf(reference: Reference, count: OrphanCount, notCounted: string | null): FoundFault {
+function faultOf(
+  reference: Reference,
+  count: OrphanCount,
+  notCounted: string | null,
+  database: string,
+): FoundFault {
   const { child, parent, columns, parentColumns, declared } = reference;
   const rows = estimated(reference, count);
   const doubts = doubtsAbout(reference, count);
@@ -129,7 +140,7 @@ function faultOf(reference: Reference, count: OrphanCount, notCounted: string | 
       valuesMissing: count.missing,
       doubts,
     },
-    remedy: null,
+    remedy: remedyOf(reference, rows / Math.max(child.table.liveRows, 1), database),
   };
 }
 
@@ -181,6 +192,27 @@ const severityOf = ({ declared }: Reference, doubts: readonly string[]): Severit
   return doubts.length > 1 || (doubts.length === 1 && declared !== null) ? 'INFO' : 'NOTICE';
 };
 
+/** A partitioned table has its rows in partitions, each of which is planned by name. */
+function remedyOf(
+  { child, columns, parent, parentColumns }: Reference,
+  share: number,
+  database: string,
+): Remedy | null {
+  if (child.table.kind === 'PARTITIONED') return null;
+  const needed = Math.min(Math.ceil((share + SHARE_MARGIN) * 100) / 100, 1);
+  return planRemedy('OrphanRemoval', 'Plan to move these rows to files, from where they can be restored.', {
+    database,
+    schema: child.table.schema,
+    table: child.table.name,
+    columns,
+    referencedSchema: parent.table.schema,
+    referencedTable: parent.table.name,
+    referencedColumns: parentColumns,
+    destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+    ...(needed > DEFAULT_MAX_SHARE ? { limits: { maxShare: needed } } : {}),
+  });
+}
+
 /** How to see them, and how to keep it from happening again. */
 function advice({ child, columns, parent, parentColumns, declared }: Reference): string {
   const own = columns.map((name) => ident('c', name));
@@ -193,22 +225,22 @@ function advice({ child, columns, parent, parentColumns, declared }: Reference):
     ' AND ',
   );
   const list = sql`SELECT c.* FROM ${child.from} AS c WHERE ${filled} AND NOT EXISTS (SELECT FROM ${parent.from} AS p WHERE ${equal})`;
-  const target = ident(child.table.schema, child.table.name);
-  const names = (list: readonly string[]) =>
-    join(
-      list.map((name) => ident(name)),
-      ', ',
-    );
-  const key = sql`ALTER TABLE ${target} ADD FOREIGN KEY (${names(columns)}) REFERENCES ${ident(parent.table.schema, parent.table.name)} (${names(parentColumns)})`;
+  const side = ({ schema, name }: Reference['child']['table'], columns: readonly string[]) => ({
+    schema,
+    table: name,
+    columns,
+  });
+  const from = side(child.table, columns);
+  const key = addForeignKey(from, side(parent.table, parentColumns));
   const declare =
     child.table.kind === 'PARTITIONED'
-      ? `${toText(key)} keeps new ones out; it reads the table under a lock against writes.`
-      : `${toText(key)} NOT VALID keeps new ones out; VALIDATE CONSTRAINT then proves that none is left.`;
+      ? `${key} keeps new ones out; it reads the table under a lock against writes.`
+      : `${key} NOT VALID keeps new ones out; VALIDATE CONSTRAINT then proves that none is left.`;
   const next =
     declared === null
       ? `Once they are gone, ${declare}`
       : declared.enforced
-        ? `Once they are gone: ${toText(sql`ALTER TABLE ${target} VALIDATE CONSTRAINT ${ident(declared.name)}`)}.`
-        : `Nothing keeps new ones out: ${toText(sql`ALTER TABLE ${target} ALTER CONSTRAINT ${ident(declared.name)} ENFORCED`)} does, once they are gone.`;
+        ? `Once they are gone: ${validateKey(from, declared.name)}.`
+        : `Nothing keeps new ones out: ${enforceKey(from, declared.name)} does, once they are gone.`;
   return `To see them: ${toText(list)}. ${next}`;
 }
