@@ -35,6 +35,8 @@ export class FileArchive implements SegmentArchive {
   static async open(store: FileStore, session: Session, owner: Owner): Promise<FileArchive> {
     const archive = new FileArchive(store, session, owner);
     const segments = await listSegments(session, owner.runId);
+    // A server that lost its last commits hands out a fence again: the files of that time are out of the way first.
+    await archive.#clearOrphans(segments.map(({ location }) => sealedName(location)));
     for (const segment of segments) if (!segment.sealed) await archive.#takeOver(segment);
     archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
     await archive.#clearOrphans();
@@ -121,19 +123,21 @@ export class FileArchive implements SegmentArchive {
 
   /** A worker that died while sealing may have renamed the file before the ledger knew. */
   async #locationOf(segment: LedgerSegment): Promise<string> {
-    const sealed = segment.location.replace(/\.open$/, '');
-    return (await fileExists(this.#store, segment.location)) ? segment.location : sealed;
+    const { location } = segment;
+    return (await fileExists(this.#store, location)) ? location : sealedName(location);
   }
 
   /** Under the fence: a worker that wakes up late must not move the files of its successor. */
-  async #clearOrphans(): Promise<void> {
+  async #clearOrphans(also: readonly string[] = []): Promise<void> {
     const { runId, fence } = this.#owner;
     await underFence(this.#session, runId, fence, async () => {
       const segments = await listSegments(this.#session, runId);
-      await moveOrphans(this.#store, runId, new Set(segments.map(({ location }) => location)));
+      await moveOrphans(this.#store, runId, new Set([...segments.map(({ location }) => location), ...also]));
     });
   }
 }
+
+const sealedName = (location: string): string => location.replace(/\.open$/, '');
 
 const openSegment = ({ sequence, location }: SegmentFile): LedgerSegment => ({
   sequence,

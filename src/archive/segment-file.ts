@@ -23,6 +23,7 @@ export class SegmentFile {
   readonly location: string;
   readonly #store: FileStore;
   readonly #handle: FileHandle;
+  #isSuspect = false;
   #committed = 0;
 
   private constructor(store: FileStore, sequence: number, location: string, handle: FileHandle) {
@@ -66,7 +67,7 @@ export class SegmentFile {
     const stored = await guarded(async () => {
       await this.#writeAll(bytes, start);
       failpoint('segment.written');
-      await this.#handle.datasync();
+      await this.#makeDurable();
       failpoint('segment.synced');
       return this.#readBack(start, bytes.length);
     });
@@ -88,7 +89,8 @@ export class SegmentFile {
   }
 
   /** Trims to what the ledger says, makes the final name durable and reads the whole back. */
-  async seal(): Promise<SealedSegment> {
+  async #seal(): Promise<SealedSegment> {
+    if (this.#isSuspect) throw storeFailed('a sync has failed; what counts of the file is copied to a new one');
     const location = this.location.replace(/\.open$/, '');
     await guarded(async () => {
       await this.#handle.truncate(this.#committed);
@@ -97,12 +99,31 @@ export class SegmentFile {
     const sha256 = await guarded(() => hashOfFile(this.#handle, this.#committed));
     await renameFile(this.#store, this.location, location);
     failpoint('segment.renamed');
-    await this.close();
     return { location, bytes: this.#committed, sha256 };
+  }
+
+  /** Gives the segment its final name. Whatever comes of it, the file is closed. */
+  async seal(): Promise<SealedSegment> {
+    try {
+      return await this.#seal();
+    } finally {
+      await this.close();
+    }
   }
 
   close(): Promise<void> {
     return this.#handle.close();
+  }
+
+  /** The kernel tells of a failed sync once; asked again, it would say that all is well. */
+  async #makeDurable(): Promise<void> {
+    try {
+      await this.#handle.datasync();
+    } catch (error) {
+      this.#isSuspect = true;
+      throw error;
+    }
+    if ((await this.#handle.stat()).nlink === 0) throw storeFailed('the file of the open segment was removed');
   }
 
   async #writeAll(bytes: Buffer, start: number): Promise<void> {
@@ -115,6 +136,9 @@ export class SegmentFile {
     return readExactly(this.#handle, start, length);
   }
 }
+
+const storeFailed = (reason: string): Stop =>
+  new Stop('ARCHIVE_STORE', `The archive store failed (${reason}). Look at it, then resume the run.`);
 
 /** One frame, checked against the ledger. @throws Stop ARCHIVE_DAMAGED */
 export async function readFrame(handle: FileHandle, frame: LedgerFrame): Promise<Buffer> {

@@ -43,4 +43,4 @@ export async function openStore(url: string): Promise<Store> {
 
 /** Whether something failed in the control store, and not in what was asked of it. */
 export const isStoreFailure = (error: unknown): boolean =>
-  error instanceof Error && error.name.startsWith('PrismaClient');
+  error instanceof Error && (error.name.startsWith('PrismaClient') || error.name === 'DriverAdapterError');

@@ -2,18 +2,21 @@ import { createHash } from 'node:crypto';
 import { open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { framesOf } from '../../src/archive/zstd-frames.ts';
+import { readExactly } from '../../src/archive/read-file.ts';
+import { framePositions } from '../../src/archive/zstd-frames.ts';
 import { BATCH_SETTINGS } from '../../src/target/session.ts';
 import type { TestDatabase } from './postgres.ts';
 
+export interface Fingerprint {
+  readonly rows: number;
+  readonly hash: string;
+}
+
 /** How many rows, and a hash of their text whatever their order. */
-export async function fingerprintOf(
-  database: TestDatabase,
-  source: string,
-): Promise<{ rows: number; hash: string }> {
+export async function fingerprintOf(database: TestDatabase, source: string): Promise<Fingerprint> {
   const [row] = await database.run(`
     SELECT count(*)::int AS rows, coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS hash FROM (${source}) AS t`);
-  return row as { rows: number; hash: string };
+  return row as unknown as Fingerprint;
 }
 
 interface Manifest {
@@ -63,7 +66,8 @@ async function decompressed(file: string, size: number): Promise<Buffer> {
   const handle = await open(file);
   try {
     const frames: Buffer[] = [];
-    for await (const frame of framesOf(handle, size)) frames.push(zstdDecompressSync(frame));
+    for (const { start, length } of await framePositions(handle, size))
+      frames.push(zstdDecompressSync(await readExactly(handle, start, length)));
     return Buffer.concat(frames);
   } finally {
     await handle.close();

@@ -9,7 +9,7 @@ import {
   type TargetAddress,
 } from '../../src/target/session.ts';
 import { type Installation, missing, NEWEST, type Version, VERSIONS } from './installations.ts';
-import { type ServerAddress, startServer } from './server.ts';
+import { type Server, type ServerAddress, startServer } from './server.ts';
 
 export interface TestDatabase {
   readonly name: string;
@@ -54,13 +54,15 @@ export async function debianDatabase(): Promise<TestDatabase> {
 
 /** A server of the test's own, for what would disturb others: standbys, settings, a crash. */
 export async function ownServer(settings: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
-  const { address, stop } = await startServer(NEWEST, settings);
-  return { database: () => databaseOn(address, NEWEST), stop };
+  const server = await startServer(NEWEST, settings);
+  return {
+    ...server,
+    database: () => databaseOn(server.address, NEWEST),
+  };
 }
 
-export interface OwnServer {
+export interface OwnServer extends Pick<Server, 'restart' | 'stop'> {
   database(): Promise<TestDatabase>;
-  stop(): Promise<void>;
 }
 
 /** A fresh, migrated control store. Prisma is loaded here, for the tests that need it: it takes a second. */
@@ -100,14 +102,21 @@ async function databaseOn(server: ServerAddress, version: Version): Promise<Test
   const url = urlOf(server, name);
   const address = addressOf(server, name);
   const sessions: Session[] = [];
-  const client = new pg.Client({ connectionString: url, application_name: 'test' });
-  await client.connect();
+  let client: pg.Client | null = null;
+  const connected = async () => {
+    if (client) return client;
+    const fresh = new pg.Client({ connectionString: url, application_name: 'test' });
+    fresh.on('error', () => (client = null)); // the server was restarted, say; the next statement connects anew
+    await fresh.connect();
+    return (client = fresh);
+  };
+  await connected();
   return {
     name,
     version,
     address,
     url,
-    run: (sql) => lastRows(client, sql),
+    run: async (sql) => lastRows(await connected(), sql),
     session: async (settings = {}) => {
       const session = await Session.open(address, {
         applicationName: 'declutter/test',
@@ -119,7 +128,7 @@ async function databaseOn(server: ServerAddress, version: Version): Promise<Test
     },
     drop: async () => {
       await Promise.all(sessions.map((session) => session.close()));
-      await client.end();
+      await client?.end();
       await dropChecked(server, name);
     },
   };

@@ -20,6 +20,8 @@ export interface Server {
   readonly address: ServerAddress;
   /** Of the postmaster. */
   readonly pid: number;
+  /** Stops it as a crash would (immediate), and starts it again. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -55,10 +57,17 @@ export async function startServer(
   initialise(installation, folder, owner, password);
   const port = await freePort();
   const server = launch(installation, folder, owner, { ...FAST_SETTINGS, ...settings, port: String(port) });
-  const pid = await untilReady(server);
+  let pid = await untilReady(server);
   return {
     address: { host: '127.0.0.1', port, user: 'postgres', password },
-    pid,
+    get pid() {
+      return pid;
+    },
+    restart: async () => {
+      const ready = untilReady(server, { isFirst: false });
+      server.stdin?.write('restart\n');
+      pid = await ready;
+    },
     stop: async () => {
       server.stdin?.end();
       if (server.exitCode === null) await once(server, 'exit');
@@ -82,9 +91,13 @@ function initialise(installation: Installation, folder: string, owner: ServerUse
   execFileSync(program, args, { ...idsToSet(owner), cwd: folder, stdio: 'pipe' });
 }
 
-/** When the pipe to this shell closes, because we closed it or died, it stops the server at once and removes its folder. */
+/**
+ * Each line on the pipe to this shell stops the server at once, as a crash would, and starts it anew. When the pipe closes, because
+ * we closed it or died, the server is stopped for good and its folder removed.
+ */
 const WATCHED =
-  '"$@" </dev/null & server=$!; echo "pid $server" >&2; read -r _; kill -QUIT $server; wait $server; cd /; rm -rf "$0"';
+  'start() { "$@" </dev/null & server=$!; echo "pid $server" >&2; }; halt() { kill -QUIT $server; wait $server; }; ' +
+  'start "$@"; while read -r _; do halt; start "$@"; done; halt; cd /; rm -rf "$0"';
 
 function launch(
   installation: Installation,
@@ -103,15 +116,19 @@ function launch(
   });
 }
 
-function untilReady(server: ChildProcess): Promise<number> {
+/** Sessions that a restart ends are told so with FATAL, too. */
+function untilReady(server: ChildProcess, { isFirst } = { isFirst: true }): Promise<number> {
   return new Promise((resolve, reject) => {
     let log = '';
-    server.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    const read = (text: string) => {
       if (log.length < 100_000) log += text;
       const pid = /^pid (\d+)$/m.exec(log)?.[1];
-      if (log.includes('ready to accept connections')) resolve(Number(pid));
-      if (log.includes('FATAL:')) reject(new Error(`PostgreSQL did not start:\n${log}`));
-    });
+      if (pid !== undefined && log.includes('ready to accept connections')) resolve(Number(pid));
+      else if (!isFirst || !log.includes('FATAL:')) return;
+      else reject(new Error(`PostgreSQL did not start:\n${log}`));
+      server.stderr?.off('data', read).resume();
+    };
+    server.stderr?.setEncoding('utf8').on('data', read);
     server.once('exit', () => {
       reject(new Error(`PostgreSQL did not start:\n${log}`));
     });

@@ -1,0 +1,101 @@
+import { rename, rm } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type FaultScene, faultScene, FILES, ONE_LANE, TABLE, until } from '../support/fault-scene.ts';
+import { failing } from '../support/strace.ts';
+
+let scene: FaultScene;
+
+beforeEach(async () => {
+  scene = await faultScene();
+});
+
+afterEach(() => scene.close());
+
+const stateOf = async (runId: string) => until(scene.engine, runId, ({ state }) => state !== 'RUNNING');
+
+async function goesOn(runId: string): Promise<void> {
+  expect(await scene.resume(runId)).toMatchObject({ state: 'SUCCEEDED' });
+  expect(await scene.violations(runId)).toEqual([]);
+}
+
+/** Files of more than 10 kB cannot be written; the signal that would come with it is ignored. */
+const SMALL_FILES = ['prlimit', '--fsize=10000', 'sh', '-c', `trap '' XFSZ; exec "$@"`, 'sh'];
+
+describe('an archive store without room', () => {
+  it('(files may not grow) has the batch rolled back and the run paused', async () => {
+    const runId = await scene.queue(FILES);
+    expect(await scene.turn(runId, { under: SMALL_FILES })).toBe(0);
+    expect(await stateOf(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'RESOURCE' });
+    await goesOn(runId);
+  });
+
+  it('(no space is left on the device) has the batch rolled back and the run paused', async () => {
+    const runId = await scene.queue(FILES);
+    expect(await scene.turn(runId, { under: failing('pwrite64', 'ENOSPC', 3) })).toBe(0);
+    expect(await stateOf(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'RESOURCE' });
+    await goesOn(runId);
+  });
+});
+
+describe('a disk that fails', () => {
+  it.each([
+    ['to write', 'pwrite64', 'EIO', 3],
+    ['to make durable what was written', 'fdatasync', 'EIO', 3],
+    ['to give a segment its name', 'rename', 'EACCES', 2],
+    ['to give a manifest its name', 'rename', 'EXDEV', 1],
+  ])('%s (%s: %s) loses nothing', async (_, call, error, when) => {
+    const runId = await scene.queue(FILES);
+    expect(await scene.turn(runId, { under: failing(call, error, when) })).toBe(0);
+    const { state } = await stateOf(runId);
+    if (state === 'PAUSED') await goesOn(runId);
+    else expect(await scene.violations(runId)).toEqual([]);
+  });
+
+  it('to make a segment durable has it copied to a new file, and never asks twice for the old one', async () => {
+    const runId = await scene.queue(FILES);
+    expect(await scene.turn(runId, { under: failing('fdatasync', 'EIO', 3) })).toBe(0);
+    expect(await stateOf(runId)).toMatchObject({ state: 'SUCCEEDED' });
+    const segments = await scene.database.run('SELECT location FROM declutter.segment');
+    expect(segments).toEqual([{ location: expect.stringMatching(/000001-f2\./) }]);
+    expect(await scene.violations(runId)).toEqual([]);
+  });
+});
+
+describe('a folder', () => {
+  it('that is taken away while rows are archived to it stops the run at the next batch', async () => {
+    const { archiveDir } = scene.engine;
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.1 } });
+    const work = scene.engine.work(runId);
+    await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
+    await rename(archiveDir, `${archiveDir}-away`);
+    expect(await work).toMatchObject({ state: 'PAUSED', stateCode: 'ARCHIVE_STORE' });
+    await rm(archiveDir, { recursive: true, force: true });
+    await rename(`${archiveDir}-away`, archiveDir);
+    await goesOn(runId);
+  }, 180_000);
+
+  it('whose files are removed while rows are archived to them takes no more', async () => {
+    const { archiveDir } = scene.engine;
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.1 } });
+    const work = scene.engine.work(runId);
+    await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
+    await rm(`${archiveDir}/${runId}`, { recursive: true });
+    expect(await work).toMatchObject({ state: 'PAUSED' });
+    const [left] = await scene.database.run('SELECT count(*)::int AS n FROM event WHERE old');
+    expect(left?.['n']).toBeGreaterThan(1_000);
+  });
+});
+
+describe('a database without room', () => {
+  it('has the batch rolled back and the run paused', async () => {
+    await scene.database.run(`
+      CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF EXISTS (SELECT FROM fullness) THEN RAISE 'no space left' USING ERRCODE = '53100'; END IF; RETURN OLD; END $$;
+      CREATE TABLE fullness (); INSERT INTO fullness DEFAULT VALUES;
+      CREATE TRIGGER full_disk BEFORE DELETE ON event FOR EACH ROW WHEN (OLD.id = 3000) EXECUTE FUNCTION full_disk()`);
+    const runId = await scene.queue(TABLE);
+    expect(await scene.engine.work(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'RESOURCE' });
+    await scene.database.run('DELETE FROM fullness');
+    await goesOn(runId);
+  });
+});
