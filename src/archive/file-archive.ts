@@ -9,7 +9,7 @@ import {
 } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { fileExists, type FileStore, openFile } from './file-store.ts';
-import { moveOrphans } from './move-orphans.ts';
+import { findOrphan, moveOrphans } from './move-orphans.ts';
 import { type Owner, SEGMENT_BYTES, type SegmentArchive } from './segment-archive.ts';
 import { SegmentFile } from './segment-file.ts';
 
@@ -124,7 +124,11 @@ export class FileArchive implements SegmentArchive {
   /** A worker that died while sealing may have renamed the file before the ledger knew. */
   async #locationOf(segment: LedgerSegment): Promise<string> {
     const { location } = segment;
-    return (await fileExists(this.#store, location)) ? location : sealedName(location);
+    for (const name of [location, sealedName(location)]) {
+      if (await fileExists(this.#store, name)) return name;
+    }
+    // A take-over was forgotten along with the last commits of a server: what it put aside is what counts again.
+    return (await findOrphan(this.#store, this.#owner.runId, location)) ?? location;
   }
 
   /** Under the fence: a worker that wakes up late must not move the files of its successor. */

@@ -16,3 +16,15 @@ export async function moveOrphans(
     await store.move(location, `${ORPHANS}/${runId}-${randomUUID()}-${path.posix.basename(location)}`);
   }
 }
+
+/** Where something of the run went that had this location. */
+export async function findOrphan(
+  store: ArchiveStore,
+  runId: string,
+  location: string,
+): Promise<string | undefined> {
+  const name = path.posix.basename(location);
+  return (await store.list(ORPHANS)).find(
+    (orphan) => orphan.startsWith(`${ORPHANS}/${runId}-`) && orphan.endsWith(`-${name}`),
+  );
+}
