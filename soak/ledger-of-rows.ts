@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { framesOf } from '../src/archive/zstd-frames.ts';
+import { readExactly } from '../src/archive/read-file.ts';
+import { framePositions } from '../src/archive/zstd-frames.ts';
 
 /** How many rows, and two sums of 64-bit hashes of their text, whatever their order: equal for equal multisets only. */
 export async function multisetOf(client: pg.Client, source: string): Promise<string> {
@@ -64,7 +65,8 @@ export async function loadFiles(
 async function* rowsOf(file: string, size: number): AsyncGenerator<Buffer> {
   const handle = await open(file);
   try {
-    for await (const frame of framesOf(handle, size)) yield await promisify(zstdDecompress)(frame);
+    for (const { start, length } of await framePositions(handle, size))
+      yield await promisify(zstdDecompress)(await readExactly(handle, start, length));
   } finally {
     await handle.close();
   }

@@ -29,6 +29,8 @@ export interface Config {
   readonly lease: { readonly leaseMs: number; readonly heartbeatMs: number };
   /** How often workers take a snapshot of each database; null: never. */
   readonly snapshotEveryMs: number | null;
+  /** 32 bytes each; the first encrypts new archives, all decrypt. None: new archives are not encrypted. */
+  readonly archiveKeys: readonly Buffer[];
   /** 32 bytes. null: made once in embedded mode, and required otherwise once a password is stored. */
   readonly secretKey: Buffer | null;
   /** Where tests make this process fail; always none in production. */
@@ -74,10 +76,20 @@ const hostList = z.string().transform((text) =>
     .filter((entry) => entry !== ''),
 );
 
+const keyOf = (text: string): Buffer => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64');
+
 const secretKey = z
   .string()
-  .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
+  .transform(keyOf)
   .refine((key) => key.length === 32, 'must be 32 random bytes as base64 or hex (openssl rand -base64 32)');
+
+const keyList = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => keyOf(entry.trim())))
+  .refine(
+    (keys) => keys.every((key) => key.length === 32),
+    'must be keys of 32 random bytes each, as base64 or hex, separated by commas (openssl rand -base64 32)',
+  );
 
 const failpoints = z.string().transform((text, context) => {
   const points = parseFailpoints(text);
@@ -102,6 +114,7 @@ const VARIABLES = {
   DECLUTTER_AUTH_ALLOW_HTTP: flag.default(false),
   DECLUTTER_TARGET_HOSTS: hostList.default([]),
   DECLUTTER_ARCHIVE_DIR: z.string().optional(),
+  DECLUTTER_ARCHIVE_KEYS: keyList.optional(),
   DECLUTTER_S3_BUCKET: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket')
@@ -244,6 +257,7 @@ function configOf(values: Values): Config {
     targetHosts: values.DECLUTTER_TARGET_HOSTS,
     archiveDir: resolve(values.DECLUTTER_ARCHIVE_DIR ?? `${dataDir}/archives`),
     s3: bucketOf(values),
+    archiveKeys: values.DECLUTTER_ARCHIVE_KEYS ?? [],
     rate: { points: values.DECLUTTER_RATE_POINTS, destructive: values.DECLUTTER_RATE_DESTRUCTIVE },
     lease: { leaseMs: values.DECLUTTER_LEASE_MS, heartbeatMs: values.DECLUTTER_HEARTBEAT_MS },
     snapshotEveryMs: values.DECLUTTER_SNAPSHOT_EVERY || null,

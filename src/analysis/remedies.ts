@@ -11,7 +11,7 @@ const PLAN_FIELDS = `{
     warnings { code message hint }
   }`;
 
-export type PlanMutation = 'Archive' | 'OrphanRemoval' | 'Reindex' | 'Reorganization';
+export type PlanMutation = 'Archive' | 'Deduplication' | 'OrphanRemoval' | 'Reindex' | 'Reorganization';
 
 /** The mutation that plans the remedy, ready to paste: a plan changes nothing until it is started. */
 export const planRemedy = (

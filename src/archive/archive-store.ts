@@ -31,6 +31,10 @@ export interface ArchiveStore {
   list(runId: string): Promise<string[]>;
   /** Never over something else. */
   move(from: string, to: string): Promise<void>;
+  /** For good, and durably; what is not there is gone already. */
+  remove(location: string): Promise<void>;
+  /** What is left for us, in bytes; null where nobody can tell. */
+  freeBytes(): Promise<number | null>;
 }
 
 export const manifestLocation = (runId: string): string => `${runId}/manifest.json`;

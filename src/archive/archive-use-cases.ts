@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Principal } from '../domain/principal.ts';
 import { DeclutterError, notFound } from '../errors.ts';
 import type { PlanNotice } from '../domain/plan.ts';
+import { Stop } from '../domain/stop.ts';
 import {
   allSegments,
   type ArchiveSegmentView,
@@ -10,12 +11,15 @@ import {
   findArchiveByRun,
   listArchives,
   listArchiveSegments,
-  markVerified,
 } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';
 import { requireRun } from '../store/runs.ts';
+import { recordVerification } from '../store/verification-turns.ts';
 import { READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
+import type { ArchiveKeys } from './archive-keys.ts';
 import type { ArchiveStore } from './archive-store.ts';
+import type { FormatOf } from './segment-format.ts';
+import { segmentFormats } from './segment-formats.ts';
 import { unreadRows } from './unread-rows.ts';
 import { type ArchiveVerification, verifyFiles, verifyTable } from './verify-archive.ts';
 
@@ -24,6 +28,7 @@ export interface ArchiveDeps {
   readonly clock: Clock;
   readonly connect: (databaseId: string, settings: SessionSettings) => Promise<Session>;
   readonly archiveStores: ReadonlyMap<string, ArchiveStore>;
+  readonly archiveKeys: ArchiveKeys;
 }
 
 /** What the API offers about archives. */
@@ -38,11 +43,21 @@ export function makeArchiveUseCases(deps: ArchiveDeps) {
     async verify(id: string, _by: Principal): Promise<ArchiveVerification> {
       const archive = await findArchiveById(store, id);
       if (!archive) throw notFound('The archive');
-      const verification = await verify(deps, archive);
-      if (verification.ok) await markVerified(store, id, deps.clock.now());
-      return verification;
+      if (archive.state !== 'KEPT')
+        throw new DeclutterError(
+          'PRECONDITION_FAILED',
+          `The archive is ${archive.state}: its segments are being destroyed, or have been.`,
+        );
+      return verifyArchive(deps, archive);
     },
   };
+}
+
+/** Reads an archive back, whole, and writes down what that has shown. */
+export async function verifyArchive(deps: ArchiveDeps, archive: ArchiveView): Promise<ArchiveVerification> {
+  const verification = await verify(deps, archive);
+  await recordVerification(deps.store, archive.id, deps.clock.now(), verification.problems);
+  return verification;
 }
 
 /** Reads all that is listed, and names what is not: an archive is good only when both are fine. */
@@ -62,7 +77,21 @@ async function verify(deps: ArchiveDeps, archive: ArchiveView): Promise<ArchiveV
     if (error instanceof DeclutterError) return unread(null);
     throw error;
   });
-  return withProblems(await verifyFiles(kept, segments), problems);
+  const format = formatOrProblem(archive, deps.archiveKeys);
+  return 'code' in format
+    ? withProblems(await verifyFiles(kept, null, segments), [format, ...problems])
+    : withProblems(await verifyFiles(kept, format, segments), problems);
+}
+
+/** Without the key the checksums can still be compared, and rows not be read. */
+function formatOrProblem(archive: ArchiveView, keys: ArchiveKeys): FormatOf | PlanNotice {
+  try {
+    return segmentFormats(archive, keys);
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    const hint = 'Verify the archive again where the key is configured.';
+    return { code: 'KEY_MISSING', message: error.message, hint };
+  }
 }
 
 async function verifyTableWhole(

@@ -9,75 +9,97 @@ import {
 } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { fileExists, type FileStore, openFile } from './file-store.ts';
+import { inTurn } from './in-turn.ts';
 import { findOrphan, moveOrphans } from './move-orphans.ts';
 import { type Owner, SEGMENT_BYTES, type SegmentArchive } from './segment-archive.ts';
 import { SegmentFile } from './segment-file.ts';
+import type { FormatOf } from './segment-format.ts';
 
-/** The archive of one run in a file store, held by one worker under one fence. */
+/** A segment that grows. */
+interface Open {
+  readonly part: number;
+  readonly file: SegmentFile;
+  rows: number;
+  /** It has its row in the ledger. */
+  isRecorded: boolean;
+}
+
+/** The archive of one run in a file store, held by one worker under one fence; the rows of each part are in segments of their own. */
 export class FileArchive implements SegmentArchive {
   readonly #store: FileStore;
   readonly #session: Session;
   readonly #owner: Owner;
+  readonly #formatOf: FormatOf;
+  readonly #entering = inTurn();
   #lastSequence = 0;
-  #open: SegmentFile | null = null;
-  #openRows = 0;
-  /** the open segment has its row in the ledger */
-  #recorded = false;
+  /** by part */
+  readonly #open = new Map<number, Open>();
   #sealed = 0;
 
-  private constructor(store: FileStore, session: Session, owner: Owner) {
+  private constructor(store: FileStore, session: Session, owner: Owner, formatOf: FormatOf) {
     this.#store = store;
     this.#session = session;
     this.#owner = owner;
+    this.#formatOf = formatOf;
   }
 
   /** Takes up what the ledger says was archived so far; files that it does not know go to orphans/. */
-  static async open(store: FileStore, session: Session, owner: Owner): Promise<FileArchive> {
-    const archive = new FileArchive(store, session, owner);
+  static async open(
+    store: FileStore,
+    session: Session,
+    owner: Owner,
+    formatOf: FormatOf,
+  ): Promise<FileArchive> {
+    const archive = new FileArchive(store, session, owner, formatOf);
     const segments = await listSegments(session, owner.runId);
+    archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
     // A server that lost its last commits hands out a fence again: the files of that time are out of the way first.
     await archive.#clearOrphans(segments.map(({ location }) => sealedName(location)));
     for (const segment of segments) if (!segment.sealed) await archive.#takeOver(segment);
-    archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
     await archive.#clearOrphans();
     return archive;
   }
 
-  /** Within the batch's transaction, before its COMMIT. */
-  async append(session: Session, text: Buffer, rows: number): Promise<Frame> {
+  /** Within the batch's transaction, before its COMMIT; one at a time for each part. */
+  async append(session: Session, text: Buffer, rows: number, part = 0): Promise<Frame> {
     const { runId, fence } = this.#owner;
-    this.#open ??= await SegmentFile.create(this.#store, runId, this.#lastSequence + 1, fence);
-    const frame = await this.#open.append(text, rows);
-    if (!this.#recorded) {
-      await writeSegment(session, runId, fence, openSegment(this.#open));
-    }
+    const open = this.#open.get(part) ?? (await this.#create(part));
+    const frame = await open.file.append(text, rows);
+    if (!open.isRecorded)
+      await this.#entering(() => writeSegment(session, runId, fence, openSegment(open.file)));
     return frame;
+  }
+
+  async #create(part: number): Promise<Open> {
+    this.#lastSequence += 1;
+    const file = await this.#createFile(part, this.#lastSequence);
+    const open = { part, file, rows: 0, isRecorded: false };
+    this.#open.set(part, open);
+    return open;
+  }
+
+  #createFile(part: number, sequence: number): Promise<SegmentFile> {
+    return SegmentFile.create(this.#store, this.#formatOf(part), this.#owner, sequence);
   }
 
   /** After the COMMIT of the batch whose frame this is. */
   async confirm(frame: Frame, rows: number): Promise<void> {
-    if (!this.#open) throw new TypeError('A frame without a segment');
-    this.#open.confirm(frame);
-    this.#recorded = true;
-    this.#openRows += rows;
-    if (this.#open.committed >= SEGMENT_BYTES) await this.seal();
+    const open = [...this.#open.values()].find(({ file }) => file.sequence === frame.segment);
+    if (!open) throw new TypeError('A frame without a segment');
+    open.file.confirm(frame);
+    open.isRecorded = true;
+    open.rows += rows;
+    if (open.file.committed >= SEGMENT_BYTES) await this.#seal(open);
   }
 
   /**
-   * Seals the open segment, if there is one with rows in it. When this fails, this object is of no more use: whoever opens the
-   * archive anew takes the segment over from the ledger, whether its file was renamed or not.
+   * Seals a segment with rows in it. When this fails, this object is of no more use: whoever opens the archive anew takes the
+   * segment over from the ledger, whether its file was renamed or not.
    */
-  async seal(): Promise<void> {
-    const open = this.#open;
-    if (!open || !this.#recorded) return;
+  async #seal({ part, file, rows }: Open): Promise<void> {
     const { runId, fence } = this.#owner;
-    const { sequence } = open;
-    const rows = this.#openRows;
-    this.#open = null;
-    this.#recorded = false;
-    this.#openRows = 0;
-    this.#lastSequence = sequence;
-    const sealed = { ...(await open.seal()), sequence, sealed: true, rows };
+    this.#open.delete(part);
+    const sealed = { ...(await file.seal()), sequence: file.sequence, sealed: true, rows };
     await underFence(this.#session, runId, fence, () => writeSegment(this.#session, runId, fence, sealed));
     this.#sealed += 1;
   }
@@ -88,14 +110,14 @@ export class FileArchive implements SegmentArchive {
 
   /** Seals, and leaves no file behind that the ledger does not know. */
   async finish(): Promise<void> {
-    await this.seal();
+    for (const open of [...this.#open.values()]) if (open.isRecorded) await this.#seal(open);
     await this.close();
     await this.#clearOrphans();
   }
 
   async close(): Promise<void> {
-    await this.#open?.close();
-    this.#open = null;
+    for (const { file } of this.#open.values()) await file.close();
+    this.#open.clear();
   }
 
   async #takeOver(segment: LedgerSegment): Promise<void> {
@@ -108,14 +130,14 @@ export class FileArchive implements SegmentArchive {
     }
     const old = await openFile(this.#store, await this.#locationOf(segment));
     try {
-      const open = await SegmentFile.create(this.#store, runId, segment.sequence, fence);
-      await open.adopt(old, frames);
+      const { part = 0, sequence } = segment;
+      const file = await this.#createFile(part, sequence);
+      await file.adopt(old, frames);
       await underFence(this.#session, runId, fence, () =>
-        writeSegment(this.#session, runId, fence, openSegment(open)),
+        writeSegment(this.#session, runId, fence, openSegment(file)),
       );
-      this.#open = open;
-      this.#recorded = true;
-      this.#openRows = frames.reduce((sum, frame) => sum + frame.rows, 0);
+      const rows = frames.reduce((sum, frame) => sum + frame.rows, 0);
+      this.#open.set(part, { part, file, rows, isRecorded: true });
     } finally {
       await old.close();
     }

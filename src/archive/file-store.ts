@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open, readdir, rename } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Stop } from '../domain/stop.ts';
 import { failpoint } from '../failpoint.ts';
@@ -26,6 +26,11 @@ export const makeFileStore = (name: string, root: string): FileStore => ({
   move: async (from, to) => {
     await guarded(() => mkdir(path.dirname(path.join(root, to)), { recursive: true, mode: 0o700 }));
     await renameFile({ root }, from, to);
+  },
+  remove: (location) => removeFile({ root }, location),
+  freeBytes: async () => {
+    const { bavail, bsize } = await guarded(() => statfs(root));
+    return bavail * bsize;
   },
 });
 
@@ -85,6 +90,24 @@ export async function renameFile(store: Folder, from: string, to: string): Promi
   await guarded(() => rename(path.join(store.root, from), path.join(store.root, to)));
   await syncFolder(path.join(store.root, path.dirname(to)));
 }
+
+async function removeFile(store: Folder, location: string): Promise<void> {
+  const file = path.join(store.root, location);
+  await guarded(async () => {
+    try {
+      await unlink(file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  });
+  if (await folderExists(path.dirname(file))) await syncFolder(path.dirname(file));
+}
+
+const folderExists = (folder: string): Promise<boolean> =>
+  lstat(folder).then(
+    (status) => status.isDirectory(),
+    () => false,
+  );
 
 export async function fileExists(store: Folder, location: string): Promise<boolean> {
   return lstat(path.join(store.root, location)).then(

@@ -28,6 +28,7 @@ export async function writeManifest(
     schema: subject.schema,
     table: subject.table,
     format: subject.format,
+    ...(subject.content.encryption && { encryption: subject.content.encryption }),
     columns: subject.content.columns.map(({ name, type }) => ({ name, type })),
     rows: segments.reduce((sum, { rows }) => sum + rows, 0),
     segments: segments.map(({ sequence, location, rows, bytes, sha256 }) => ({

@@ -1,14 +1,15 @@
-import { Stop } from '../domain/stop.ts';
 import { failpoint } from '../failpoint.ts';
 import { release } from '../release.ts';
 import { type LedgerSegment, listSegments, underFence, writeSegment } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import type { ArchiveStore } from './archive-store.ts';
+import { inTurn } from './in-turn.ts';
 import { moveOrphans } from './move-orphans.ts';
+import { type Batch, checkStored } from './read-back.ts';
 import { hashOf, readExactly } from './read-file.ts';
 import { type Owner, SEGMENT_BYTES, type SegmentArchive } from './segment-archive.ts';
+import type { FormatOf, SegmentFormat } from './segment-format.ts';
 import type { Frame } from './segment-sink.ts';
-import { compress, rowsIn } from './zstd.ts';
 
 /** The rows of a batch are locked while they are stored; a store that takes longer has the batch rolled back and tried again. */
 const STORE_MS = 2_000;
@@ -22,15 +23,24 @@ export class ObjectArchive implements SegmentArchive {
   readonly #store: ArchiveStore;
   readonly #session: Session;
   readonly #owner: Owner;
+  readonly #formatOf: FormatOf;
   readonly #storeMs: number;
+  readonly #entering = inTurn();
   #lastSequence = 0;
   #tries = 0;
   #bytes = 0;
 
-  private constructor(store: ArchiveStore, session: Session, owner: Owner, storeMs: number) {
+  private constructor(
+    store: ArchiveStore,
+    session: Session,
+    owner: Owner,
+    formatOf: FormatOf,
+    storeMs: number,
+  ) {
     this.#store = store;
     this.#session = session;
     this.#owner = owner;
+    this.#formatOf = formatOf;
     this.#storeMs = storeMs;
   }
 
@@ -39,29 +49,33 @@ export class ObjectArchive implements SegmentArchive {
     store: ArchiveStore,
     session: Session,
     owner: Owner,
+    formatOf: FormatOf,
     storeMs = STORE_MS,
   ): Promise<ObjectArchive> {
-    const archive = new ObjectArchive(store, session, owner, storeMs);
+    const archive = new ObjectArchive(store, session, owner, formatOf, storeMs);
     const segments = await archive.#clearOrphans();
     archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
     return archive;
   }
 
-  async append(session: Session, text: Buffer, rows: number): Promise<Frame> {
+  /** Parts of a batch may be stored at the same time. The number of one that is rolled back is not used again. */
+  async append(session: Session, text: Buffer, rows: number, part = 0): Promise<Frame> {
     const { runId, fence } = this.#owner;
-    const bytes = await compress(text);
-    const [sequence, sha256] = [this.#lastSequence + 1, hashOf(bytes)];
-    const location = this.#nextLocation(sequence);
-    await this.#keep(location, bytes, { sha256, rows });
+    this.#lastSequence += 1;
+    const sequence = this.#lastSequence;
+    const format = this.#formatOf(part);
+    const bytes = await format.encode(text);
+    const sha256 = hashOf(bytes);
+    const location = this.#nextLocation(sequence, format.extension);
+    await this.#keep(location, bytes, format, { text, rows });
     const segment = { sequence, location, sealed: true, rows, bytes: bytes.length, sha256 };
-    await writeSegment(session, runId, fence, segment);
+    await this.#entering(() => writeSegment(session, runId, fence, segment));
     const frame = { segment: sequence, start: 0, length: bytes.length, sha256, rowHash: null };
     release(bytes);
     return frame;
   }
 
-  confirm({ segment, length }: Frame): Promise<void> {
-    this.#lastSequence = segment;
+  confirm({ length }: Frame): Promise<void> {
     this.#bytes += length;
     return Promise.resolve();
   }
@@ -78,23 +92,18 @@ export class ObjectArchive implements SegmentArchive {
     return Promise.resolve();
   }
 
-  #nextLocation(sequence: number): string {
+  #nextLocation(sequence: number, extension: string): string {
     const { runId, fence } = this.#owner;
     this.#tries += 1;
-    return `${runId}/${String(sequence).padStart(6, '0')}-f${fence}-${this.#tries}.copy.zst`;
+    return `${runId}/${String(sequence).padStart(6, '0')}-f${fence}-${this.#tries}${extension}`;
   }
 
-  async #keep(location: string, bytes: Buffer, expected: { sha256: string; rows: number }): Promise<void> {
+  async #keep(location: string, bytes: Buffer, format: SegmentFormat, batch: Batch): Promise<void> {
     const deadline = AbortSignal.timeout(this.#storeMs);
     await this.#store.create(location, bytes, deadline);
     failpoint('segment.written');
     const stored = await readBack(this.#store, location, deadline);
-    if (hashOf(stored) !== expected.sha256 || (await rowsIn(stored)) !== expected.rows) {
-      throw new Stop(
-        'ARCHIVE_STORE',
-        'The archive store gave back other bytes than were written. Check the store.',
-      );
-    }
+    await checkStored(stored, bytes, format, batch);
     failpoint('segment.read-back');
     release(stored);
   }

@@ -7,6 +7,18 @@ export async function readExactly(handle: StoredBytes, start: number, length: nu
   return fill(handle, Buffer.allocUnsafe(length), start);
 }
 
+/** Of a file of this size. @throws Stop ARCHIVE_DAMAGED when it ends before */
+export async function readWithin(
+  handle: StoredBytes,
+  start: number,
+  length: number,
+  size: number,
+): Promise<Buffer> {
+  if (start < 0 || start + length > size)
+    throw new Stop('ARCHIVE_DAMAGED', 'A segment of the archive ends in the middle.', 'FAILED');
+  return readExactly(handle, start, length);
+}
+
 async function fill(handle: StoredBytes, bytes: Buffer, start: number): Promise<Buffer> {
   for (let done = 0; done < bytes.length;) {
     const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);

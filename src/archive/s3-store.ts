@@ -53,6 +53,8 @@ export function makeS3Store(name: string, { bucket, endpoint, region }: S3Settin
     replace: (location, text) => put(place, location, Buffer.from(text), patience()),
     list: (runId) => list(place, `${runId}/`),
     move: (from, to) => move(place, from, to),
+    remove: (location) => remove(place, location),
+    freeBytes: () => Promise.resolve(null),
     close: () => {
       client.destroy();
     },
@@ -141,7 +143,12 @@ async function move(place: Place, from: string, to: string): Promise<void> {
   await within(patience(), (options) => client.send(new CopyObjectCommand(copy), options));
   const [original, copied] = [await read(place, from, patience()), await read(place, to, patience())];
   if (!original.equals(copied)) throw new StoreBusy('a copy has other bytes');
-  const object = { Bucket: bucket, Key: from };
+  await remove(place, from);
+}
+
+/** S3 itself says nothing of an object that was not there. */
+async function remove({ client, bucket }: Place, location: string): Promise<void> {
+  const object = { Bucket: bucket, Key: location };
   await within(patience(), (options) => client.send(new DeleteObjectCommand(object), options));
 }
 

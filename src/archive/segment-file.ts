@@ -2,11 +2,13 @@ import type { FileHandle } from 'node:fs/promises';
 import type { Frame } from './segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
 import type { LedgerFrame } from '../target/ledger.ts';
+import type { Owner } from './segment-archive.ts';
 import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
 import { failpoint } from '../failpoint.ts';
 import { release } from '../release.ts';
 import { hashOf, hashOfFile, readExactly } from './read-file.ts';
-import { compress, rowsIn } from './zstd.ts';
+import { checkStored } from './read-back.ts';
+import type { FramePosition, SegmentFormat } from './segment-format.ts';
 
 export interface SealedSegment {
   readonly location: string;
@@ -15,8 +17,8 @@ export interface SealedSegment {
 }
 
 /**
- * An open segment: one zstd frame a batch, durable before the batch commits. Only the ledger says how much of the file
- * counts; what lies behind is overwritten by the next batch or trimmed when the segment is sealed.
+ * An open segment: one frame a batch, durable before the batch commits. Only the ledger says how much of the file counts; what
+ * lies behind is overwritten by the next batch or trimmed when the segment is sealed.
  */
 export class SegmentFile {
   readonly sequence: number;
@@ -24,10 +26,18 @@ export class SegmentFile {
   readonly #store: FileStore;
   readonly #handle: FileHandle;
   #isSuspect = false;
-  #committed = 0;
+  readonly #format: SegmentFormat;
+  #frames: FramePosition[] = [];
 
-  private constructor(store: FileStore, sequence: number, location: string, handle: FileHandle) {
+  private constructor(
+    store: FileStore,
+    format: SegmentFormat,
+    sequence: number,
+    location: string,
+    handle: FileHandle,
+  ) {
     this.#store = store;
+    this.#format = format;
     this.sequence = sequence;
     this.location = location;
     this.#handle = handle;
@@ -36,12 +46,13 @@ export class SegmentFile {
   /** A new file; its name carries the fence, so that two workers never write to the same one. */
   static async create(
     store: FileStore,
-    runId: string,
+    format: SegmentFormat,
+    { runId, fence }: Owner,
     sequence: number,
-    fence: number,
   ): Promise<SegmentFile> {
-    const location = `${runId}/${String(sequence).padStart(6, '0')}-f${fence}.copy.zst.open`;
-    return new SegmentFile(store, sequence, location, await createFile(store, location));
+    const name = `${String(sequence).padStart(6, '0')}-f${fence}${format.extension}.open`;
+    const location = `${runId}/${name}`;
+    return new SegmentFile(store, format, sequence, location, await createFile(store, location));
   }
 
   /** Copies the committed frames of another worker's file, each checked, into a new one under this fence. */
@@ -49,20 +60,21 @@ export class SegmentFile {
     for (const frame of frames) {
       const bytes = await readFrame(from, frame);
       await guarded(() => this.#writeAll(bytes, frame.start));
-      this.#committed = frame.start + frame.length;
+      this.#frames.push({ start: frame.start, length: frame.length });
       failpoint('takeover.copying');
     }
     await guarded(() => this.#handle.sync());
   }
 
   get committed(): number {
-    return this.#committed;
+    const last = this.#frames.at(-1);
+    return last === undefined ? 0 : last.start + last.length;
   }
 
   /** Writes the rows (COPY text) as a frame, makes it durable and reads it back; counts only once confirmed. */
   async append(text: Buffer, rows: number): Promise<Frame> {
-    const bytes = await compress(text);
-    const start = this.#committed;
+    const bytes = await this.#format.encode(text);
+    const start = this.committed;
     const sha256 = hashOf(bytes);
     const stored = await guarded(async () => {
       await this.#writeAll(bytes, start);
@@ -71,12 +83,7 @@ export class SegmentFile {
       failpoint('segment.synced');
       return this.#readBack(start, bytes.length);
     });
-    if (hashOf(stored) !== sha256 || (await rowsIn(stored)) !== rows) {
-      throw new Stop(
-        'ARCHIVE_STORE',
-        'The archive store gave back other bytes than were written. Check the disk.',
-      );
-    }
+    await checkStored(stored, bytes, this.#format, { text, rows });
     failpoint('segment.read-back');
     const frame = { segment: this.sequence, start, length: bytes.length, sha256, rowHash: null };
     release(bytes);
@@ -84,22 +91,25 @@ export class SegmentFile {
     return frame;
   }
 
-  confirm(frame: Frame): void {
-    this.#committed = frame.start + frame.length;
+  confirm({ start, length }: Frame): void {
+    this.#frames.push({ start, length });
   }
 
-  /** Trims to what the ledger says, makes the final name durable and reads the whole back. */
+  /** Trims to what the ledger says, adds what the format ends with, makes the final name durable and reads the whole back. */
   async #seal(): Promise<SealedSegment> {
     if (this.#isSuspect) throw storeFailed('a sync has failed; what counts of the file is copied to a new one');
     const location = this.location.replace(/\.open$/, '');
+    const ending = (await this.#format.ending(() => this.#readFrames())) ?? Buffer.alloc(0);
+    const bytes = this.committed + ending.length;
     await guarded(async () => {
-      await this.#handle.truncate(this.#committed);
+      await this.#handle.truncate(this.committed);
+      await this.#writeAll(ending, this.committed);
       await this.#handle.sync();
     });
-    const sha256 = await guarded(() => hashOfFile(this.#handle, this.#committed));
+    const sha256 = await guarded(() => hashOfFile(this.#handle, bytes));
     await renameFile(this.#store, this.location, location);
     failpoint('segment.renamed');
-    return { location, bytes: this.#committed, sha256 };
+    return { location, bytes, sha256 };
   }
 
   /** Gives the segment its final name. Whatever comes of it, the file is closed. */
@@ -134,6 +144,10 @@ export class SegmentFile {
 
   #readBack(start: number, length: number): Promise<Buffer> {
     return readExactly(this.#handle, start, length);
+  }
+
+  async *#readFrames(): AsyncGenerator<Buffer> {
+    for (const { start, length } of this.#frames) yield await guarded(() => this.#readBack(start, length));
   }
 }
 

@@ -13,6 +13,6 @@ export interface Frame {
 
 /** Where a batch's rows are made durable, before its COMMIT. */
 export interface SegmentSink {
-  /** Compresses the rows (COPY text), makes them durable and reads them back; they count only once the session's open transaction is committed. */
-  append(session: Session, text: Buffer, rows: number): Promise<Frame>;
+  /** Compresses the rows (COPY text) of a part of the archive (0, the table itself), makes them durable and reads them back; they count only once the session's open transaction is committed. */
+  append(session: Session, text: Buffer, rows: number, part?: number): Promise<Frame>;
 }

@@ -1,13 +1,20 @@
 import type { ArchiveContent } from '../domain/plan.ts';
+import type { Sql } from '../target/sql.ts';
 
-/** One frame of an archive that is being restored. */
-export interface StoredFrame {
+/** The rows of one part in one batch of an archive that is being restored. */
+export interface StoredPiece {
+  readonly part: number;
+  /** Reads and checks the frame, as COPY text, @throws ARCHIVE_DAMAGED; or the places of the rows in the part's table. */
+  readonly from: (() => Promise<Buffer>) | Sql;
+}
+
+export interface StoredBatch {
   readonly rows: number;
-  /** Reads and checks the frame; null when the rows are in a table. @throws ARCHIVE_DAMAGED */
-  readonly read: () => Promise<Buffer>;
+  readonly pieces: readonly StoredPiece[];
 }
 
 export interface SourceArchive {
   readonly content: ArchiveContent;
-  readonly frames: readonly StoredFrame[];
+  /** In the order in which they were archived; empty for a table whose rows never reference each other: it is read by place. */
+  readonly batches: readonly StoredBatch[];
 }

@@ -2,7 +2,7 @@ import type { PlanNotice } from '../domain/plan.ts';
 import { hasEnded } from '../domain/run.ts';
 import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
 import type { RunView } from '../store/runs.ts';
-import { type LedgerSegment, listSegments, tableTotals } from '../target/ledger.ts';
+import { archivedTotals, type LedgerSegment, listSegments } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { sql } from '../target/sql.ts';
 
@@ -34,13 +34,13 @@ async function readLedger(session: Session, runId: string): Promise<Ledger | nul
   return session.transaction(async () => {
     const { readable } = await session.one<{ readable: boolean }>(sql`
       SELECT coalesce(pg_catalog.bool_and(pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
-                        AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AND pg_catalog.count(*) = 3, false) AS readable
+                        AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AND pg_catalog.count(*) = 4, false) AS readable
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-       WHERE n.nspname = 'declutter' AND c.relname IN ('run', 'batch', 'segment') AND c.relkind = 'r'`);
+       WHERE n.nspname = 'declutter' AND c.relname IN ('run', 'batch', 'segment', 'part') AND c.relkind = 'r'`);
     if (!readable) return null;
     const runs = await session.query(sql`SELECT FROM declutter.run WHERE id = ${runId}::pg_catalog.uuid`);
     if (runs.length === 0) return null;
-    const { rows } = await tableTotals(session, runId);
+    const { rows } = await archivedTotals(session, runId);
     return { rows, segments: await listSegments(session, runId) };
   });
 }

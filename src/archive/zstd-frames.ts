@@ -1,6 +1,7 @@
 import { Stop } from '../domain/stop.ts';
 import type { StoredBytes } from './archive-store.ts';
-import { readExactly } from './read-file.ts';
+import { readWithin } from './read-file.ts';
+import type { FramePosition } from './segment-format.ts';
 
 const MAGIC = 0xfd2fb528;
 const DICTIONARY_BYTES = [0, 1, 2, 4] as const;
@@ -11,20 +12,10 @@ const RLE_BLOCK = 1;
 const HEAD = 5;
 
 /**
- * The zstd frames of a file, one after the other (RFC 8878, section 3.1.1). Needed because node:zlib stops without a word
- * after the first frame, where the zstd program reads on.
+ * Where the zstd frames of a file are, one after the other (RFC 8878, section 3.1.1). Needed because node:zlib stops without a
+ * word after the first frame, where the zstd program reads on.
  * @throws Stop ARCHIVE_DAMAGED where a frame does not begin or end as it should
  */
-export async function* framesOf(handle: StoredBytes, size: number): AsyncGenerator<Buffer> {
-  for (const { start, length } of await framePositions(handle, size))
-    yield readExactly(handle, start, length);
-}
-
-export interface FramePosition {
-  readonly start: number;
-  readonly length: number;
-}
-
 export async function framePositions(handle: StoredBytes, size: number): Promise<FramePosition[]> {
   const positions: FramePosition[] = [];
   for (let start = 0; start < size;) {
@@ -72,11 +63,6 @@ export function contentSize(frame: Buffer): number | null {
   if (sizeBytes === 0 || frame.length < sizeAt + sizeBytes) return null;
   const size = frame.readUIntLE(sizeAt, Math.min(sizeBytes, 6));
   return sizeBytes === 2 ? size + 256 : size;
-}
-
-async function readWithin(handle: StoredBytes, start: number, length: number, size: number): Promise<Buffer> {
-  if (start + length > size) throw damaged();
-  return readExactly(handle, start, length);
 }
 
 const damaged = () =>

@@ -1,7 +1,5 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import { countLines } from './count-lines.ts';
-import { release } from '../release.ts';
 import { contentSize } from './zstd-frames.ts';
 
 const compressAsync = promisify(zstdCompress);
@@ -32,11 +30,3 @@ const SPARE = 64;
 
 /** The most that zstd makes of so many bytes (ZSTD_COMPRESSBOUND), and some room. */
 const bound = (bytes: number): number => bytes + (bytes >> 8) + CHUNK;
-
-/** The lines of COPY text that a frame holds. */
-export async function rowsIn(frame: Buffer): Promise<number> {
-  const text = await decompress(frame);
-  const rows = countLines(text);
-  release(text);
-  return rows;
-}

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { type ArchiveKeys, makeArchiveKeys } from '../archive/archive-keys.ts';
 import type { ArchiveStore } from '../archive/archive-store.ts';
 import { makeFileStore } from '../archive/file-store.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -30,6 +31,7 @@ export interface Parts extends Setting {
   readonly connectDeps: ConnectDeps;
   readonly connect: Connect;
   readonly archiveStores: ReadonlyMap<string, ArchiveStore>;
+  readonly archiveKeys: ArchiveKeys;
 }
 
 /** Opens them in order; the stack closes them in reverse. Migrations are applied unless that is left to `migrate`. */
@@ -59,6 +61,7 @@ export async function openParts(
     connectDeps,
     connect: makeConnect(connectDeps),
     archiveStores: await archiveStores(config, stack),
+    archiveKeys: makeArchiveKeys(config.archiveKeys),
   };
 }
 

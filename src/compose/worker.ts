@@ -4,6 +4,7 @@ import { setFailpoints } from '../failpoint.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { archive } from '../operations/kinds/archive.ts';
 import { orphanRemoval } from '../operations/kinds/orphan-removal.ts';
+import { deduplication } from '../operations/kinds/deduplication.ts';
 import { purge } from '../operations/kinds/purge.ts';
 import { reindex } from '../operations/kinds/reindex.ts';
 import { reorganization } from '../operations/kinds/reorganization.ts';
@@ -17,7 +18,7 @@ const CONCURRENCY = 4;
 
 /** An operation only ever gets the specs of its own kind. */
 const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
-  [archive, orphanRemoval, purge, reindex, reorganization, restore].map((operation) => [
+  [archive, deduplication, orphanRemoval, purge, reindex, reorganization, restore].map((operation) => [
     operation.kind,
     operation as unknown as Operation,
   ]),

@@ -22,6 +22,9 @@ const CAPS: Readonly<Record<Environment, { readonly rows: number; readonly share
   PRODUCTION: { rows: 10_000_000, share: DEFAULT_MAX_SHARE },
 };
 
+/** What they take away can be given back. */
+const MOVES_ROWS: ReadonlySet<PlanKind> = new Set(['ARCHIVE', 'DEDUPLICATION']);
+
 /** With the defaults filled in. @throws BAD_USER_INPUT */
 export function limitsFrom(input: LimitsInput | null | undefined, tableRows: number): Limits {
   return {
@@ -68,7 +71,7 @@ function shareInRows(maxShare: number | null, { rowsAreExact, tableRows }: Count
 function rowsWithoutApproval(kind: PlanKind, environment: Environment, tableRows: number): number | null {
   if (environment !== 'PRODUCTION') return null;
   const cap = CAPS[environment];
-  if (kind !== 'ARCHIVE') return cap.rows;
+  if (!MOVES_ROWS.has(kind)) return cap.rows;
   return Math.min(cap.rows, Math.max(SHARE_FLOOR_ROWS - 1, Math.floor(cap.share * tableRows)));
 }
 
@@ -93,8 +96,8 @@ export function needsApproval(
   const cap = CAPS[environment];
   const largeShare = impact.share > cap.share && impact.rows >= SHARE_FLOOR_ROWS;
   return (
-    (kind === 'ARCHIVE' && largeShare) ||
-    ((kind === 'ARCHIVE' || kind === 'RESTORE') && impact.rows > cap.rows)
+    (MOVES_ROWS.has(kind) && (largeShare || impact.rows > cap.rows)) ||
+    (kind === 'RESTORE' && impact.rows > cap.rows)
   );
 }
 

@@ -3,7 +3,9 @@ import type { Throttle } from './run.ts';
 import type {
   ArchiveFormat,
   DependentRows,
+  DuplicateReferences,
   EffectKind,
+  KeepOrder,
   PlanKind,
   RestoreConflict,
   RestoreInto,
@@ -41,6 +43,19 @@ export type ArchiveDestination =
   | { readonly kind: 'FILES' | 'S3'; readonly store: string; readonly format: ArchiveFormat }
   | { readonly kind: 'TABLE'; readonly schema: string; readonly table: string };
 
+/** One column of a key, and which differences between its values do not count. */
+export interface DuplicateKey {
+  readonly column: string;
+  readonly ignoreCase: boolean;
+  readonly trim: boolean;
+}
+
+/** Of rows with the same key the first by this column stays; NULLs come last, ties are decided by primary key, then place. */
+export interface KeepRule {
+  readonly by: string;
+  readonly order: KeepOrder;
+}
+
 export type OperationSpec =
   | {
       readonly kind: 'PURGE';
@@ -53,6 +68,15 @@ export type OperationSpec =
       readonly filter: RowFilter;
       readonly dependents: DependentRows;
       readonly pick: Pick;
+      readonly destination: ArchiveDestination;
+    }
+  | {
+      readonly kind: 'DEDUPLICATION';
+      readonly key: readonly DuplicateKey[];
+      readonly keep: KeepRule;
+      readonly references: DuplicateReferences;
+      /** null: all rows of the table */
+      readonly filter: RowFilter | null;
       readonly destination: ArchiveDestination;
     }
   | {
@@ -80,6 +104,15 @@ export type OperationSpec =
       /** where the rows go: the source, or the side table that the run creates */
       readonly schema: string;
       readonly table: string;
+    }
+  | {
+      readonly kind: 'ARCHIVE_EXPIRY';
+      readonly archiveId: string;
+      /** that the rows came from: a hold there keeps the archive as well */
+      readonly schema: string;
+      readonly table: string;
+      /** SHA-256 of the list of segments */
+      readonly segments: string;
     }
   | { readonly kind: 'REINDEX'; readonly indexes: readonly IndexIdentity[] }
   | { readonly kind: 'REORGANIZATION'; readonly method: 'ANALYZE' | 'VACUUM' };
@@ -173,7 +206,54 @@ export interface PlanForecast {
 /** Columns of an archive, in the order in which they were written. */
 export interface ArchiveContent {
   /** number: in the table (attnum), by which a renamed column is known; missing in archives of earlier versions */
-  readonly columns: readonly { readonly name: string; readonly type: string; readonly number?: number }[];
+  readonly columns: readonly ArchivedColumn[];
+  /** FILES, S3: how the segments are encrypted, and with which key; missing: they are not */
+  readonly encryption?: { readonly cipher: 'AES-256-GCM'; readonly keyId: string };
   /** TABLE: the table that holds this run's rows */
   readonly holder: { readonly schema: string; readonly name: string } | null;
+  /** What goes along with the table's own rows; missing where nothing does. */
+  readonly parts?: readonly ArchivePart[];
+  /** The keys by which rows go along. */
+  readonly keys?: readonly ArchivedKey[];
+  /** TABLE: the column of its holders that tells batches apart, in their order; missing where rows never reference each other */
+  readonly batchColumn?: string;
+}
+
+export interface ArchivedColumn {
+  readonly name: string;
+  readonly type: string;
+  readonly number?: number;
+}
+
+/** Rows of one other table, or references that rows which stayed have lost. */
+export interface ArchivePart {
+  /** of a table: its place among the plan's relations; of references: below 0 */
+  readonly number: number;
+  readonly schema: string;
+  readonly table: string;
+  readonly columns: readonly ArchivedColumn[];
+  readonly holder: ArchiveContent['holder'];
+  readonly reference: LostReference | null;
+}
+
+/** A key that refers from rows of one part to rows of another; part 0 is the table itself. */
+export interface ArchivedKey {
+  readonly child: number;
+  readonly parent: number;
+  readonly columns: readonly string[];
+  readonly referencedColumns: readonly string[];
+  /** for each column, with the referenced value on the left */
+  readonly operators: readonly string[];
+}
+
+/**
+ * A key of SET NULL or SET DEFAULT. Each line of its part has the columns that identify a row (key_1...), and the values that the
+ * row has lost (old_1...). REPOINT: a deduplication has pointed it at another row; the values that it got are there too (new_1...).
+ */
+export interface LostReference extends ArchivedKey {
+  readonly oid: number;
+  readonly name: string;
+  readonly onDelete: 'SET_NULL' | 'SET_DEFAULT' | 'REPOINT';
+  readonly identity: readonly string[];
+  readonly changed: readonly string[];
 }

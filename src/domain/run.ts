@@ -69,6 +69,8 @@ export type StateCode =
   | 'READ_ONLY'
   | 'RESOURCE'
   | 'ARCHIVE_STORE'
+  | 'ARCHIVE_FORMAT'
+  | 'ARCHIVE_KEY'
   | 'MAINTENANCE_STOP'
   | 'OVERLOAD'
   | 'DEPENDENTS'
@@ -78,6 +80,8 @@ export type StateCode =
   | 'ROW_TOO_LARGE'
   | 'ROWS_KEPT'
   | 'ARCHIVE_DAMAGED'
+  | 'ARCHIVE_IN_USE'
+  | 'ARCHIVE_EXPIRED'
   | 'CORRUPTION'
   | 'UNEXPECTED';
 
@@ -125,6 +129,10 @@ export interface Throttle {
   readonly maxActiveSessions: number | null;
   /** above this many the run pauses until somebody resumes it; null: never */
   readonly criticalActiveSessions: number | null;
+  /** how many times as long statements of others may take because of us; not looked at where no rest is wanted */
+  readonly maxSlowdown: number;
+  /** that the folder of the archive must have left */
+  readonly minArchiveFreeBytes: number;
   /** rest while VACUUM, ANALYZE or the like is at work on the table */
   readonly restForMaintenance: boolean;
   /** the time of day to work in; null: always */
@@ -150,6 +158,8 @@ export interface ThrottleInput {
   maxSnapshotAgeMs?: number | null;
   maxActiveSessions?: number | null;
   criticalActiveSessions?: number | null;
+  maxSlowdown?: number | null;
+  minArchiveFreeBytes?: number | null;
   restForMaintenance?: boolean | null;
   window?: TimeWindow | null;
 }
@@ -167,6 +177,8 @@ export const DEFAULT_THROTTLE: Throttle = {
   maxSnapshotAgeMs: null,
   maxActiveSessions: null,
   criticalActiveSessions: null,
+  maxSlowdown: 1.25,
+  minArchiveFreeBytes: 256 * 1024 ** 2,
   restForMaintenance: true,
   window: null,
 };

@@ -25,12 +25,37 @@ const RANGES: Readonly<Record<NumberOf<Throttle>, readonly [number, number]>> = 
   maxSnapshotAgeMs: [1_000, 30 * DAY_MS],
   maxActiveSessions: [0, 100_000],
   criticalActiveSessions: [1, 100_000],
+  maxSlowdown: [1, 100],
+  minArchiveFreeBytes: [0, LARGEST],
 };
 
 /** Fills in what is not given and checks the ranges. @throws BAD_USER_INPUT */
-export function throttleFrom(input: ThrottleInput | null | undefined, known?: Throttle): Throttle {
+export function throttleFrom(input: ThrottleInput | null | undefined): Throttle {
+  return checked(input, defaultsFor(input?.dutyCycle));
+}
+
+/** For archives in an object store. @throws BAD_USER_INPUT */
+export function throttleForObjects(input: ThrottleInput | null | undefined): Throttle {
+  return checked(input, objectDefaults(input?.dutyCycle));
+}
+
+/**
+ * What is not given stays; what is null becomes what it is when a plan does not give it, so that a bound that has no default is
+ * taken away again. @throws BAD_USER_INPUT
+ */
+export function changedThrottle(input: ThrottleInput, known: Throttle, forObjects: boolean): Throttle {
+  const dutyCycle = input.dutyCycle === undefined ? known.dutyCycle : input.dutyCycle;
+  const defaults = forObjects ? objectDefaults(dutyCycle) : defaultsFor(dutyCycle);
+  const reset = Object.entries(input).filter(([, value]) => value === null);
+  return checked(input, {
+    ...known,
+    ...Object.fromEntries(reset.map(([name]) => [name, defaults[name as keyof Throttle]])),
+  });
+}
+
+function checked(input: ThrottleInput | null | undefined, known: Throttle): Throttle {
   const given = Object.fromEntries(Object.entries(input ?? {}).filter(([, value]) => value != null));
-  const throttle: Throttle = { ...(known ?? defaultsFor(input?.dutyCycle)), ...given };
+  const throttle: Throttle = { ...known, ...given };
   for (const [name, [low, high]] of Object.entries(RANGES) as [NumberOf<Throttle>, [number, number]][]) {
     const value = throttle[name];
     if (value !== null && !(value >= low && value <= high))
@@ -60,10 +85,10 @@ function isTimeZone(timeZone: string): boolean {
 /** Each batch is an object of its own, and each object takes a while however small it is: they must not be too many. */
 const OBJECT_MS = 50;
 
-/** For archives in an object store. @throws BAD_USER_INPUT */
-export function throttleForObjects(input: ThrottleInput | null | undefined): Throttle {
-  return throttleFrom(input, { ...defaultsFor(input?.dutyCycle), batchMs: OBJECT_MS });
-}
+const objectDefaults = (dutyCycle: number | null | undefined): Throttle => ({
+  ...defaultsFor(dutyCycle),
+  batchMs: OBJECT_MS,
+});
 
 /** No rest is wanted: batches may be longer, and overlap. */
 export const isRestless = ({ dutyCycle }: Pick<Throttle, 'dutyCycle'>): boolean =>

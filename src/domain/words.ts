@@ -70,8 +70,17 @@ export type FilterOp = keyof typeof FilterOp;
 export const DependentRows = words('REFUSE', 'INCLUDE');
 export type DependentRows = keyof typeof DependentRows;
 
+export const KeepOrder = words('LOWEST', 'HIGHEST');
+export type KeepOrder = keyof typeof KeepOrder;
+
+export const DuplicateReferences = words('REPOINT', 'REFUSE');
+export type DuplicateReferences = keyof typeof DuplicateReferences;
+
 export const ArchiveKind = words('TABLE', 'FILES', 'S3');
 export type ArchiveKind = keyof typeof ArchiveKind;
+
+export const ArchiveState = words('KEPT', 'EXPIRING', 'EXPIRED');
+export type ArchiveState = keyof typeof ArchiveState;
 
 export const ArchiveFormat = words('COPY_ZSTD', 'JSONL_ZSTD', 'PARQUET');
 export type ArchiveFormat = keyof typeof ArchiveFormat;

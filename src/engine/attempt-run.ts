@@ -1,27 +1,29 @@
-import type { Operation, OperationContext } from '../operations/define-operation.ts';
+import type { BatchWork, Operation, OperationContext } from '../operations/define-operation.ts';
+import type { DoomedArchive } from '../archive/doomed-archive.ts';
 import type { SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
+import { heldTables } from '../domain/held-tables.ts';
 import { destinationOf, type PlanSpec } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
-import { endOldBackend, Fenced, laneName, type LedgerPosition, takeFence } from '../target/ledger.ts';
+import { endOldBackend, Fenced, type LedgerPosition, takeFence } from '../target/ledger.ts';
 import { ensureLedger } from '../target/ledger-tables.ts';
-import { BATCH_SETTINGS, READ_SETTINGS, type Session, type SessionSettings } from '../target/session.ts';
-import { TargetError } from '../target/sqlstate.ts';
+import { BATCH_SETTINGS, READ_SETTINGS, type Session } from '../target/session.ts';
 import { failpoint } from '../failpoint.ts';
-import { DeclutterError } from '../errors.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { TurnBroken } from './batch.ts';
 import { CANCELLED, type Ending, EndingWanted } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
-import { HealthWatch } from './health-watch.ts';
 import { performBatches } from './perform-batches.ts';
 import { performStatements } from './perform-statements.ts';
 import { stopFor } from './retry.ts';
 import { RunArchive } from './run-archive.ts';
 import { RunProgress } from './run-progress.ts';
 import { measure, resultOf } from './run-result.ts';
+import { endExpiry, openDoomed } from './open-doomed.ts';
 import { openSource } from './open-source.ts';
+import { connect, withForeground, withHealth, withLanes } from './run-sessions.ts';
+import { syncHolds } from './sync-holds.ts';
 
 /** One connection's worth of a run: take the fence, take up the archive, go on from the cursor. */
 export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> {
@@ -44,18 +46,6 @@ export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> 
   }
 }
 
-/** What a registration forbids (another server answers, a host or a password reference no longer allowed) is no crash. */
-async function connect(deps: EngineDeps, { claim }: Turn, settings: SessionSettings): Promise<Session> {
-  try {
-    return await deps.connect(claim.databaseId, settings);
-  } catch (error) {
-    if (!(error instanceof DeclutterError) || error instanceof TargetError) throw error;
-    if (error.code === 'PRECONDITION_FAILED')
-      throw new Stop('IDENTITY_CHANGED', error.message, 'FAILED', { cause: error });
-    throw new Stop('UNREACHABLE', error.message, 'PAUSED', { cause: error });
-  }
-}
-
 async function withSessions(
   deps: EngineDeps,
   turn: Turn,
@@ -65,6 +55,7 @@ async function withSessions(
   const { claim, plan } = turn;
   const relation = await subjectOf(session, turn);
   await ensureLedger(session);
+  await syncHolds(deps.store, session, claim.databaseId, heldTables(plan.spec));
   await endLastStatement(session, turn);
   const position = await takeFence(session, claim.runId, plan.hash, claim.workerId);
   failpoint('takeover.fenced');
@@ -150,22 +141,39 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
     begunAt: deps.clock.monotonicMs(),
   };
   let remark: () => string | null = () => null;
+  let doomed: DoomedArchive | null = null;
+  let figures: NonNullable<BatchWork['figures']> = () => ({});
   const ending = await endingOf(async () => {
     const source = await openSource(deps, plan.spec, run);
-    const work = await operation.open(contextOf(turn, parts, source));
+    doomed = await openDoomed(deps, turn, position);
+    const work = await operation.open(contextOf(turn, parts, source, doomed));
     if (work.mode === 'BATCHES' && work.remark) remark = work.remark.bind(work);
+    if (work.mode === 'BATCHES' && work.figures) figures = work.figures.bind(work);
     return work.mode === 'STATEMENTS'
       ? performStatements(work, position, { ...run, store: deps.store })
       : withLanes(deps, turn, (openLane, lanes) =>
-          withHealth(deps, { monitor, workers: () => [session, ...lanes] }, turn, (health) =>
-            performBatches(work, position, { ...run, health, archive: parts.archive, openLane }),
+          withForeground(deps, turn, (foreground) =>
+            withHealth(
+              deps,
+              { monitor, workers: () => [session, ...lanes, ...foreground.sessions] },
+              turn,
+              (health) =>
+                performBatches(work, position, {
+                  ...run,
+                  health,
+                  foreground,
+                  archive: parts.archive,
+                  openLane,
+                }),
+            ),
           ),
         );
   });
   const done = { plan: plan.spec, operation, rows: progress.rowsDone };
   const result = await resultOf(session, parts.relation, before, done);
   const said = remark();
-  progress.setResult(said === null ? result : { ...result, nextStep: said });
+  if (doomed !== null && ending.state === 'SUCCEEDED') await endExpiry(deps, turn);
+  progress.setResult({ ...result, ...figures(), ...(said === null ? {} : { nextStep: said }) });
   await progress.flush();
   return ending;
 }
@@ -186,43 +194,12 @@ async function endingOf(work: () => Promise<Ending>): Promise<Ending> {
   }
 }
 
-/** Sessions for batches, opened when they are wanted and dropped at the end of the turn. */
-async function withLanes(
-  deps: EngineDeps,
-  turn: Turn,
-  work: (openLane: (lane: number) => Promise<Session>, lanes: readonly Session[]) => Promise<Ending>,
-): Promise<Ending> {
-  const sessions: Session[] = [];
-  try {
-    return await work(async (lane) => {
-      const applicationName = laneName(turn.claim.runId, lane);
-      const session = await connect(deps, turn, { ...BATCH_SETTINGS, applicationName });
-      sessions.push(session);
-      return session;
-    }, sessions);
-  } finally {
-    for (const session of sessions) session.destroy();
-  }
-}
-
-async function withHealth(
-  deps: EngineDeps,
-  sessions: { monitor: Session; workers: () => readonly Session[] },
-  { lease, plan }: Turn,
-  work: (health: HealthWatch) => Promise<Ending>,
-): Promise<Ending> {
-  const tables = plan.spec.relations.map(({ oid }) => oid);
-  const throttle = () => lease.latest.throttle;
-  const health = new HealthWatch(deps.healthChecks, sessions, deps.clock, throttle, tables);
-  await health.start();
-  try {
-    return await work(health);
-  } finally {
-    await health.stop();
-  }
-}
-
-function contextOf({ plan, claim }: Turn, parts: Parts, source: SourceArchive | null): OperationContext {
+function contextOf(
+  { plan, claim }: Turn,
+  parts: Parts,
+  source: SourceArchive | null,
+  doomed: DoomedArchive | null,
+): OperationContext {
   return {
     runId: claim.runId,
     plan: plan.spec,
@@ -232,7 +209,9 @@ function contextOf({ plan, claim }: Turn, parts: Parts, source: SourceArchive | 
     cursor: parts.position.cursor as OperationContext['cursor'],
     sink: parts.archive?.sink ?? NO_SINK,
     source,
-    holder: parts.archive?.holder ?? null,
+    doomed,
+    content: parts.archive?.content ?? null,
+    holder: parts.archive?.content.holder ?? null,
   };
 }
 

@@ -6,6 +6,7 @@ const MAX_BYTES = 16 * 1024 * 1024;
 /** Below this many rows the fixed cost of a batch (fence, ledger, commit) weighs more than its rows. */
 const MIN_ROWS = 500;
 const MAX_UNITS = 200_000;
+const FIRST_UNITS = 16;
 /** A sixteenth of a block's line pointers, down to a single row. */
 const MIN_UNITS = 1 / 1_200;
 
@@ -19,8 +20,9 @@ export class BatchTuner {
   /** what was too large once is come near to only slowly again */
   #cap = MAX_UNITS;
 
-  constructor(units = 16) {
-    this.#units = units;
+  /** bytesPerUnit: on average, where it is known: a first batch far too large would be read to its end */
+  constructor(bytesPerUnit = 0) {
+    this.#units = Math.max(MIN_UNITS, Math.min(FIRST_UNITS, MAX_BYTES / bytesPerUnit));
   }
 
   size(throttle: Throttle): BatchSize {

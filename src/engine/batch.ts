@@ -1,9 +1,11 @@
+import { heldTables } from '../domain/held-tables.ts';
 import type { PlanSpec, RelationIdentity } from '../domain/plan.ts';
-import type { Piece, Treated } from '../operations/define-operation.ts';
+import type { Piece, StoredPart, Treated } from '../operations/define-operation.ts';
 import type { Frame } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
 import { failpoint } from '../failpoint.ts';
 import { fingerprintSql } from '../target/fingerprint.ts';
+import { HOLD_LOCK, holdCheck } from '../target/ledger-holds.ts';
 import { batchEntry, Fenced, fenceCheck, type LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { ident, toText } from '../target/sql.ts';
@@ -11,8 +13,12 @@ import type { Lease } from './lease.ts';
 
 export interface BatchResult extends Omit<Treated, 'store' | 'storeParts'> {
   readonly frame: Frame | null;
+  /** what went along, with what was kept of it */
+  readonly parts: readonly StoredPart[];
   /** rows of other tables that went along */
   readonly included: number;
+  /** There is an entry in the ledger. */
+  readonly isEntered: boolean;
   /** that the database worked on the rows, in milliseconds */
   readonly workMs: number;
   /** from BEGIN to the reply of COMMIT, without waiting for the batch before, in milliseconds */
@@ -60,7 +66,7 @@ export class TurnBroken extends Error {
 
 /**
  * The first half of a batch, in the order that lost nothing under any fault: lock the ledger's row and compare the fence;
- * compare the schema; treat the rows. Rolls back when it throws.
+ * look for holds; compare the schema; treat the rows. Rolls back when it throws.
  */
 export async function beginBatch(
   context: BatchContext,
@@ -102,9 +108,10 @@ export async function commitBatch(
     const ms = () => batch.ms + performance.now() - begun;
     const { units, rows, cursor, workMs } = batch;
     // A batch without rows leaves no trace: going over its blocks again costs less than an entry.
-    if (rows === 0) await session.rollback();
-    else await commit(session, batchEntry(runId, position, { rows, cursor, frame, parts }, ms()));
-    return { units, rows, included: batch.included ?? 0, cursor, frame, workMs, ms: ms() };
+    const isEntered = rows > 0 || parts.length > 0;
+    if (isEntered) await commit(session, batchEntry(runId, position, { rows, cursor, frame, parts }, ms()));
+    else await session.rollback();
+    return { units, rows, included: batch.included ?? 0, cursor, frame, parts, isEntered, workMs, ms: ms() };
   } catch (error) {
     await session.rollback();
     throw error;
@@ -118,40 +125,58 @@ async function commit(session: Session, entry: string): Promise<void> {
   failpoint('batch.committed');
 }
 
-/** Planning the fingerprints takes longer than computing them, so that is done once a session. */
-export async function prepareBatches(session: Session, { relations }: PlanSpec): Promise<void> {
-  if (relations.length === 0) return;
-  const statements = relations.map(
+/** Planning these statements takes longer than running them, so that is done once a session. */
+export async function prepareBatches(session: Session, plan: PlanSpec): Promise<void> {
+  const tables = heldTables(plan);
+  const statements = plan.relations.map(
     ({ oid }, i) => `PREPARE declutter_fingerprint_${i} AS ${toText(fingerprintSql(oid))}`,
   );
-  await session.script(statements.join('; '));
+  if (tables.length > 0) statements.push(`PREPARE declutter_holds AS ${holdCheck(tables, plan.holds)}`);
+  if (statements.length > 0) await session.script(statements.join('; '));
 }
 
-/** Opens the transaction, in one message. The table locks come before the fingerprints, so that no DDL fits between. */
+/** Opens the transaction, in one message. The locks come before what is read under them, so that nothing fits between. */
 export async function openTransaction(
-  { runId, plan: { relations } }: Pick<BatchContext, 'runId' | 'plan'>,
+  { runId, plan }: Pick<BatchContext, 'runId' | 'plan'>,
   { session, number }: Lane,
   fence: number,
 ): Promise<void> {
   const results = await session.script(
-    [session.begin(), fenceCheck(runId, number), ...checksOf(relations)].join('; '),
+    [session.begin(), fenceCheck(runId, number), ...checksOf(plan)].join('; '),
   );
-  const values = (name: string) =>
-    results.filter(({ rows }) => rows[0] && name in rows[0]).map(({ rows }) => rows[0]?.[name]);
-  if (values('fence')[0] !== String(fence)) throw new Fenced();
-  const found = values('fingerprint');
-  const changed = relations.find(({ fingerprint }, i) => found[i] !== fingerprint);
+  const found = (name: string) =>
+    results.flatMap(({ rows: [first] }) => (first && name in first ? [first] : []));
+  if (found('fence')[0]?.['fence'] !== String(fence)) throw new Fenced();
+  const [hold] = found('held') as unknown as HoldFound[];
+  if (hold !== undefined) throw held(hold);
+  const fingerprints = found('fingerprint');
+  const changed = plan.relations.find(
+    ({ fingerprint }, i) => fingerprints[i]?.['fingerprint'] !== fingerprint,
+  );
   if (changed !== undefined) throw drifted(changed);
 }
 
-function checksOf(relations: readonly RelationIdentity[]): string[] {
-  if (relations.length === 0) return [];
-  const tables = relations.map(({ schema, name }) => `ONLY ${toText(ident(schema, name))}`);
+function checksOf(plan: PlanSpec): string[] {
+  const tables = plan.relations.map(({ schema, name }) => `ONLY ${toText(ident(schema, name))}`);
   return [
-    `LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`,
-    ...relations.map((_, i) => `EXECUTE declutter_fingerprint_${i}`),
+    ...(heldTables(plan).length === 0 ? [] : [HOLD_LOCK, 'EXECUTE declutter_holds']),
+    ...(tables.length === 0 ? [] : [`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`]),
+    ...plan.relations.map((_, i) => `EXECUTE declutter_fingerprint_${i}`),
   ];
 }
+
+interface HoldFound {
+  readonly held: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly reason: string;
+}
+
+const held = ({ held: id, schema, name, reason }: HoldFound): Stop =>
+  new Stop(
+    'HOLD',
+    `A hold was placed on ${schema}.${name}: ${reason}. Release it (releaseHold ${id}) and resume, or cancel the run.`,
+  );
 
 const drifted = ({ schema, name }: RelationIdentity): Stop =>
   new Stop(

@@ -1,5 +1,5 @@
 import { hasEnded, type ThrottleInput } from '../domain/run.ts';
-import { throttleFrom } from '../domain/throttle.ts';
+import { changedThrottle } from '../domain/throttle.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { RunState } from '../domain/words.ts';
 import { DeclutterError } from '../errors.ts';
@@ -8,7 +8,7 @@ import type { Store } from '../store/open-store.ts';
 import type { Queue } from '../store/queue.ts';
 import { appendEvent } from '../store/run-events.ts';
 import { requeueFailed, requireRun, type RunView, transition } from '../store/runs.ts';
-import { setThrottle, throttleOf } from '../store/run-throttle.ts';
+import { setThrottle, tellWorker, throttleOf } from '../store/run-throttle.ts';
 
 export interface ControlDeps {
   readonly store: Store;
@@ -82,14 +82,16 @@ async function retry({ store, queue, loadPlan }: ControlDeps, id: string, by: Pr
 }
 
 async function updateThrottle(
-  { store }: ControlDeps,
+  { store, loadPlan }: ControlDeps,
   id: string,
   input: ThrottleInput,
   by: Principal,
 ): Promise<RunView> {
   const run = await requireRun(store, id);
   if (hasEnded(run.state)) throw conflict(run, 'A run that has ended has no throttle.');
-  const throttle = throttleFrom(input, await throttleOf(store, id));
+  const { operation } = (await loadPlan(run.planId)).spec;
+  const destination = 'destination' in operation ? operation.destination : null;
+  const throttle = changedThrottle(input, await throttleOf(store, id), destination?.kind === 'S3');
   await setThrottle(store, id, throttle);
   const message = `Throttle changed by ${by.subject}.`;
   await appendEvent(store, id, { kind: 'THROTTLE', message, data: { ...throttle } });
@@ -116,6 +118,7 @@ async function changed(
   const before = await requireRun(store, id);
   if (already.includes(before.state)) return before;
   const done = await work();
+  await tellWorker(store, id);
   const after = await requireRun(store, id);
   if (!done && !already.includes(after.state)) throw conflict(after, 'That is not possible now.');
   return after;

@@ -10,6 +10,8 @@ export interface HealthContext {
   /** the tables that the run works on */
   readonly tables: readonly number[];
   readonly now: Date;
+  /** that the archive's folder has left; null where there is none, or nobody can tell. @throws Stop when it cannot be read */
+  readonly archiveFreeBytes: () => Promise<number | null>;
 }
 
 /** Why a run should rest, in a sentence. */
@@ -18,6 +20,7 @@ export type Objection = string | PauseObjection;
 /** Worse than a reason to rest: the run pauses until somebody resumes it. */
 export interface PauseObjection {
   readonly pause: string;
+  readonly code: 'OVERLOAD' | 'RESOURCE';
 }
 
 /** One reason for which a run may have to rest. A check that can't be read counts as an objection. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { heldTables } from '../domain/held-tables.ts';
 import type { PlanSpec } from '../domain/plan.ts';
 import type { Log } from '../log.ts';
 import type { Operation } from '../operations/define-operation.ts';
@@ -11,6 +12,7 @@ import { transition } from '../store/runs.ts';
 import type { Session, SessionSettings } from '../target/session.ts';
 import { Fenced } from '../target/ledger.ts';
 import { TargetError } from '../target/sqlstate.ts';
+import type { ArchiveKeys } from '../archive/archive-keys.ts';
 import type { ArchiveStore } from '../archive/archive-store.ts';
 import { attemptRun } from './attempt-run.ts';
 import { LeaseLost, TurnBroken } from './batch.ts';
@@ -28,6 +30,7 @@ export interface EngineDeps {
   readonly operations: ReadonlyMap<string, Operation>;
   readonly healthChecks: readonly HealthCheck[];
   readonly archiveStores: ReadonlyMap<string, ArchiveStore>;
+  readonly archiveKeys: ArchiveKeys;
   readonly loadPlan: (planId: string) => Promise<{ spec: PlanSpec; hash: string }>;
 }
 
@@ -37,8 +40,7 @@ const UNREACHABLE_MS = 120_000;
 /** One worker's turn at a run: from the claim to an end, a pause or a loss. Never throws for what concerns the run alone. */
 export async function executeRun(deps: EngineDeps, claim: Claim, stopping: AbortSignal): Promise<void> {
   const plan = await deps.loadPlan(claim.planId);
-  const { relations: tables, holds } = plan.spec;
-  const lease = new Lease(deps, claim, { tables, holds });
+  const lease = new Lease(deps, claim, { tables: heldTables(plan.spec), holds: plan.spec.holds });
   const log = deps.log.child({ run: claim.runId });
   try {
     await lease.start();

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { type Claim, type Heartbeat, renewLease } from '../store/leases.ts';
@@ -24,6 +25,8 @@ export class Lease {
   #latest: Heartbeat | null = null;
   #lost = false;
   #beating: Promise<void> = Promise.resolve();
+  #deaf: () => void = () => undefined;
+  #endRest: () => void = () => undefined;
 
   constructor(
     deps: { store: Store; clock: Clock; times: LeaseTimes; log: Log },
@@ -41,11 +44,13 @@ export class Lease {
 
   /** Waits for the first heartbeat, then goes on in the background until stop. */
   async start(): Promise<void> {
+    this.#deaf = this.#store.wishes.listen(this.claim.runId, () => void this.renew());
     await this.renew();
     this.#beating = this.#beat();
   }
 
   async stop(): Promise<void> {
+    this.#deaf();
     this.#stopped.abort();
     await this.#beating;
   }
@@ -68,16 +73,34 @@ export class Lease {
     const before = this.#clock.monotonicMs();
     try {
       const latest = await renewLease(this.#store, this.claim, this.#times.leaseMs, this.#touched);
-      if (latest) {
-        this.#latest = latest;
-        this.#renewedAt = before;
-      } else {
-        this.#lost = true;
-      }
+      if (latest) this.#hear(latest, before);
+      else this.#lost = true;
     } catch (error) {
       // The control store is away: batches go on while the lease is safe, and stop by themselves after that.
       this.#log.warn({ err: error, run: this.claim.runId }, 'the lease could not be renewed');
     }
+  }
+
+  /** Rests so long, or until something else is asked of the run than had been when the rest was wanted. */
+  async rest(ms: number, wantedAt: Heartbeat, stopping: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const end = () => over.abort();
+    stopping.addEventListener('abort', end);
+    this.#endRest = end;
+    try {
+      if (!stopping.aborted && isSame(wantedAt, this.latest)) await this.#clock.sleep(ms, over.signal);
+    } finally {
+      stopping.removeEventListener('abort', end);
+    }
+  }
+
+  /** A throttle that is as it was stays the same object. */
+  #hear(latest: Heartbeat, at: number): void {
+    const before = this.#latest ?? latest;
+    const same = isDeepStrictEqual(before.throttle, latest.throttle);
+    this.#latest = same ? { ...latest, throttle: before.throttle } : latest;
+    this.#renewedAt = Math.max(this.#renewedAt, at);
+    if (!isSame(before, this.#latest)) this.#endRest();
   }
 
   async #beat(): Promise<void> {
@@ -88,3 +111,6 @@ export class Lease {
     }
   }
 }
+
+const isSame = (one: Heartbeat, other: Heartbeat): boolean =>
+  one.throttle === other.throttle && one.state === other.state;

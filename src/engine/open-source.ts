@@ -1,4 +1,6 @@
+import { readArchiveTable } from '../archive/read-archive-table.ts';
 import { readStoredArchive } from '../archive/read-archive.ts';
+import { segmentFormats } from '../archive/segment-formats.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
 import { verifyTable } from '../archive/verify-archive.ts';
 import type { PlanSpec } from '../domain/plan.ts';
@@ -22,10 +24,19 @@ export async function openSource(
   if (operation.kind !== 'RESTORE') return null;
   const archive = await findArchiveById(deps.store, operation.archiveId);
   if (!archive) throw new Stop('ARCHIVE_DAMAGED', 'The archive is not there any more.', 'FAILED');
+  if (archive.state !== 'KEPT')
+    throw new Stop(
+      'ARCHIVE_EXPIRED',
+      'The archive is being destroyed, or has been. Nothing was restored.',
+      'FAILED',
+    );
   const segments = await allSegments(deps.store, archive.id);
   if (archive.kind === 'TABLE') return openTable(run, archive, segments);
   const store = deps.archiveStores.get(archive.store ?? '');
-  if (store) return readStoredArchive(store, segments, archive.content, () => leaveWhenAsked(run));
+  if (store) {
+    const formatOf = segmentFormats(archive, deps.archiveKeys);
+    return readStoredArchive({ store, formatOf }, segments, archive.content, () => leaveWhenAsked(run));
+  }
   throw new Stop(
     'ARCHIVE_STORE',
     `This worker has no archive store named "${archive.store ?? ''}". Configure it, then resume.`,
@@ -45,7 +56,7 @@ async function openTable(
   const { problems } = await watched(run, () => verifyTable(run.session, archive, segments));
   const problem = problems[0];
   if (problem) throw new Stop('ARCHIVE_DAMAGED', `${problem.message} Nothing was restored.`, 'FAILED');
-  return { content: archive.content, frames: [] };
+  return watched(run, () => readArchiveTable(run.session, archive.content));
 }
 
 async function watched<T>(run: Watched, work: () => Promise<T>): Promise<T> {

@@ -3,18 +3,19 @@ import type { Clock } from '../clock.ts';
 import { ROW_TOLERANCE, ROW_TOLERANCE_FLOOR, type PlanSpec } from '../domain/plan.ts';
 import { BatchTooLarge, type BatchWork } from '../operations/define-operation.ts';
 import { Stop } from '../domain/stop.ts';
-import { LANES, type LedgerPosition } from '../target/ledger.ts';
+import type { LedgerPosition } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { BatchTuner } from './batch-size.ts';
-import { type BatchResult, type Lane, openTransaction, prepareBatches } from './batch.ts';
+import { type BatchResult, type Lane, openTransaction } from './batch.ts';
+import type { Foreground } from './foreground.ts';
 import type { HealthWatch } from './health-watch.ts';
+import { Lanes } from './lanes.ts';
 import type { Lease } from './lease.ts';
 import { type Ending, endingAsked } from './endings.ts';
 import { Pipeline } from './pipeline.ts';
 import { RetryBudget } from './retry.ts';
 import type { RunArchive } from './run-archive.ts';
 import type { RunProgress } from './run-progress.ts';
-import { isRestless } from '../domain/throttle.ts';
 import { restAfter } from './duty-cycle.ts';
 
 /** What a worker's turn at a run needs, whatever the operation. */
@@ -33,6 +34,7 @@ export interface Performance {
 
 export interface BatchPerformance extends Performance {
   readonly health: HealthWatch;
+  readonly foreground: Foreground;
   readonly archive: RunArchive | null;
   /** Opens one more session for batches. */
   readonly openLane: (lane: number) => Promise<Session>;
@@ -44,58 +46,68 @@ export async function performBatches(
   position: LedgerPosition,
   run: BatchPerformance,
 ): Promise<Ending> {
-  const tuner = new BatchTuner();
+  const tuner = new BatchTuner(work.bytesPerUnit);
   const retries = new RetryBudget(run);
-  const lanes = await openLanes(work, run);
-  const committed = async (done: BatchResult): Promise<void> => {
-    if (done.frame && run.archive) await run.archive.confirm(done.frame, done.rows);
-    tuner.record(
-      { ms: done.workMs, units: done.units, rows: done.rows + done.included },
-      run.lease.latest.throttle,
-    );
-    retries.succeeded();
-    await run.progress.add(done);
-    await run.clock.sleep(restAfter(done.ms, run.lease.latest.throttle), run.stopping);
-  };
+  const lanes = new Lanes(work, run);
+  const committed = afterCommit(tuner, retries, run);
   const allow = (totalRows: number, totalIncluded: number) => assertWithinPlan(run, totalRows, totalIncluded);
-  const pipeline = new Pipeline({ work, context: run, lanes, allow, committed }, position);
+  const pipelineAt = async (at: LedgerPosition) =>
+    new Pipeline({ work, context: run, lanes: await lanes.take(), allow, committed }, at);
+  let pipeline = await pipelineAt(position);
   for (;;) {
     try {
-      const ending = await feed(pipeline, work, tuner, run);
+      const ending = await feed(pipeline, { work, tuner, lanes }, run);
       const at = await pipeline.drain();
-      if (ending === 'MORE') continue;
-      if (ending === 'NONE') await finishWork(work, at, lanes[0] as Lane, run);
-      return ending === 'NONE' ? { state: 'SUCCEEDED', code: null, reason: null } : ending;
+      if (ending === 'OTHER_LANES') pipeline = await pipelineAt(at);
+      else if (ending === 'NONE') {
+        await finishWork(work, at, lanes.first, run);
+        return { state: 'SUCCEEDED', code: null, reason: null };
+      } else if (ending !== 'MORE') return ending;
     } catch (error) {
       await pipeline.settle();
+      run.foreground.ends();
       await takeSmaller(error, tuner, retries);
     }
   }
 }
 
-/** Two lanes where the batches have nothing to do with each other and no rest is wanted; else one, in the run's own session. */
-async function openLanes(work: BatchWork, run: BatchPerformance): Promise<Lane[]> {
-  const count = work.overlaps && isRestless(run.lease.latest.throttle) ? LANES : 1;
-  const lanes: Lane[] = [];
-  for (let number = 1; number <= count; number += 1) {
-    lanes.push({ number, session: count === 1 ? run.session : await run.openLane(number) });
-  }
-  for (const { session } of lanes) await prepareBatches(session, run.plan);
-  return lanes;
+function afterCommit(tuner: BatchTuner, retries: RetryBudget, run: BatchPerformance) {
+  const { lease, archive, foreground, progress } = run;
+  return async (done: BatchResult): Promise<void> => {
+    const asked = lease.latest;
+    foreground.ends();
+    await archive?.confirm(done);
+    tuner.record(
+      { ms: done.workMs, units: done.units, rows: done.rows + done.included },
+      lease.latest.throttle,
+    );
+    retries.succeeded();
+    await progress.add(done, foreground.reason);
+    const ms = restAfter(done.ms, foreground);
+    foreground.rests(ms);
+    if (ms > 0) await lease.rest(ms, asked, run.stopping);
+  };
+}
+
+interface Feeding {
+  readonly work: BatchWork;
+  readonly tuner: BatchTuner;
+  readonly lanes: Lanes;
 }
 
 /** Sets batches off until somebody asks for an end, or there is nothing left to pick before all have committed. */
 async function feed(
   pipeline: Pipeline,
-  work: BatchWork,
-  tuner: BatchTuner,
+  { work, tuner, lanes }: Feeding,
   run: BatchPerformance,
-): Promise<Ending | 'MORE' | 'NONE'> {
+): Promise<Ending | 'MORE' | 'NONE' | 'OTHER_LANES'> {
   while (work.hasNext) {
     const ending = endingAsked(run);
     if (ending) return ending;
     if (await restWhileUnwell(run)) continue;
+    if (!lanes.fit) return 'OTHER_LANES';
     await pipeline.add(() => work.pick(tuner.size(run.lease.latest.throttle)));
+    run.foreground.begins(run.lease.latest.throttle.batchMs);
   }
   await pipeline.drain();
   return endingAsked(run) ?? ((await work.prepare()) ? 'MORE' : 'NONE');
@@ -107,7 +119,7 @@ async function takeSmaller(error: unknown, tuner: BatchTuner, retries: RetryBudg
     if (tuner.shrink()) return;
     throw new Stop(
       'ROW_TOO_LARGE',
-      'A single row is larger than a batch may be. Exclude it by the filter, or remove it by hand.',
+      'A single row is larger than 256 MB, or takes more rows with it than a batch may have. Nothing of it has changed; leave it out by the filter, or remove it by hand.',
     );
   }
   if (error instanceof StoreBusy) tuner.shrink();
@@ -148,11 +160,12 @@ function assertIncludedWithinPlan({ included }: PlanSpec, total: number): void {
 }
 
 async function restWhileUnwell(run: BatchPerformance): Promise<boolean> {
-  const { objection } = run.health;
+  const asked = run.lease.latest;
+  const objection = await run.health.objection();
   if (objection === null) return false;
-  if (typeof objection !== 'string') throw new Stop('OVERLOAD', objection.pause);
+  if (typeof objection !== 'string') throw new Stop(objection.code, objection.pause);
   await run.progress.resting(objection);
-  await run.clock.sleep(250, run.stopping);
+  await run.lease.rest(250, asked, run.stopping);
   return true;
 }
 

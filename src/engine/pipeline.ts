@@ -87,7 +87,7 @@ export class Pipeline {
       throw error;
     }
     const done = await commitBatch(context, batch, this.#position);
-    if (done.rows > 0) {
+    if (done.isEntered) {
       this.#position = {
         ...this.#position,
         number: this.#position.number + 1,

@@ -1,16 +1,21 @@
+import type { ArchiveKeys } from '../archive/archive-keys.ts';
 import type { ArchiveStore } from '../archive/archive-store.ts';
 import { writeManifest } from '../archive/manifest.ts';
 import { openSegments } from '../archive/open-segments.ts';
+import { segmentFormats } from '../archive/segment-formats.ts';
 import type { SegmentArchive } from '../archive/segment-archive.ts';
 import { type ArchiveContent, type ArchiveDestination, destinationOf } from '../domain/plan.ts';
-import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
+import type { SegmentSink } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
+import type { ArchiveFormat } from '../domain/words.ts';
 import { failpoint } from '../failpoint.ts';
 import { ensureArchive, findArchiveByRun, recordSegments, tableChecksum } from '../store/archives.ts';
 import type { Relation } from '../target/catalog.ts';
-import { listSegments, tableTotals, underFence, writeSegment } from '../target/ledger.ts';
+import { archivedTotals, listBatches, listSegments, underFence, writeSegment } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql, toText } from '../target/sql.ts';
+import { archiveContent } from './archive-content.ts';
+import type { BatchResult } from './batch.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
 
 interface Opening {
@@ -25,21 +30,20 @@ interface Opening {
 interface Kept {
   readonly archive: SegmentArchive;
   readonly store: ArchiveStore;
+  readonly format: ArchiveFormat;
 }
 
 /** The archive of a run that makes one: its segments in a store, or its table in the same database. */
 export class RunArchive {
-  readonly holder: { readonly schema: string; readonly name: string } | null;
+  readonly content: ArchiveContent;
   readonly #opening: Opening;
-  readonly #content: ArchiveContent;
   readonly #kept: Kept | null;
   #milestones = 0;
 
   private constructor(opening: Opening, content: ArchiveContent, kept: Kept | null) {
     this.#opening = opening;
-    this.#content = content;
+    this.content = content;
     this.#kept = kept;
-    this.holder = content.holder;
   }
 
   /** Null for operations that archive nothing. */
@@ -48,7 +52,7 @@ export class RunArchive {
     if (destination === null) return null;
     const content = await contentFor(opening, destination);
     if (!content) return null;
-    const archive = new RunArchive(opening, content, await openKept(opening, destination));
+    const archive = new RunArchive(opening, content, await openKept(opening, destination, content));
     await archive.#record();
     return archive;
   }
@@ -57,10 +61,12 @@ export class RunArchive {
     return this.#kept?.archive ?? null;
   }
 
-  /** After the COMMIT of the batch whose frame this is. */
-  async confirm(frame: Frame, rows: number): Promise<void> {
+  /** After the COMMIT of the batch. */
+  async confirm({ frame, rows, parts }: Pick<BatchResult, 'frame' | 'rows' | 'parts'>): Promise<void> {
     if (!this.#kept) return;
-    await this.#kept.archive.confirm(frame, rows);
+    const alongInOwn = parts.find(({ part }) => part === 0)?.rows ?? 0;
+    if (frame) await this.#kept.archive.confirm(frame, rows + alongInOwn);
+    for (const part of parts) if (part.frame) await this.#kept.archive.confirm(part.frame, part.rows);
     if (this.#kept.archive.milestones === this.#milestones) return;
     this.#milestones = this.#kept.archive.milestones;
     await this.#record();
@@ -69,7 +75,7 @@ export class RunArchive {
   /** At every orderly end, a pause too: what is archived is sealed, listed and readable. */
   async finish(): Promise<void> {
     if (this.#kept) await this.#kept.archive.finish();
-    else await this.#sealTable();
+    else await this.#sealTables();
     await this.#record();
   }
 
@@ -77,18 +83,28 @@ export class RunArchive {
     await this.#kept?.archive.close();
   }
 
-  async #sealTable(): Promise<void> {
+  /** Each table of a run is a segment, in the order of the parts. */
+  async #sealTables(): Promise<void> {
+    const parts = [{ number: 0, holder: this.content.holder }, ...(this.content.parts ?? [])];
+    for (const [i, { number, holder }] of parts.entries())
+      if (holder) await this.#sealTable(i + 1, number, holder);
+  }
+
+  async #sealTable(
+    sequence: number,
+    part: number,
+    holder: { readonly schema: string; readonly name: string },
+  ): Promise<void> {
     const { session, turn, fence } = this.#opening;
-    const holder = this.holder as { schema: string; name: string };
     const { runId } = turn.claim;
-    const { rows, rowHash } = await tableTotals(session, runId);
+    const { rows, rowHash } = await archivedTotals(session, runId, part);
     if (rows === 0) return;
     const name = toText(ident(holder.schema, holder.name));
     const { bytes } = await session.one<{ bytes: string }>(
       sql`SELECT pg_catalog.pg_total_relation_size(${name}::pg_catalog.regclass)::pg_catalog.text AS bytes`,
     );
     const segment = {
-      sequence: 1,
+      sequence,
       location: name,
       sealed: true,
       rows,
@@ -103,18 +119,20 @@ export class RunArchive {
     const { deps, turn, session } = this.#opening;
     const { runId } = turn.claim;
     const sealed = (await listSegments(session, runId)).filter((segment) => segment.sealed);
+    // What parts of one batch belong together shows in the numbers of the batches; one part alone needs none.
+    const hasParts = (this.content.parts ?? []).length > 0;
+    const batches = hasParts ? await listBatches(session, runId) : null;
+    const segments = sealed.map(({ sequence, part = 0, location, rows, bytes, sha256 }) => ({
+      sequence,
+      part,
+      batches: batches?.get(sequence) ?? null,
+      location,
+      rows,
+      bytes,
+      sha256: sha256 ?? '',
+    }));
     failpoint('archive.listing');
-    await recordSegments(
-      deps.store,
-      runId,
-      sealed.map(({ sequence, location, rows, bytes, sha256 }) => ({
-        sequence,
-        location,
-        rows,
-        bytes,
-        sha256: sha256 ?? '',
-      })),
-    );
+    await recordSegments(deps.store, runId, segments);
     const { spec, hash } = turn.plan;
     const [subject] = spec.relations;
     if (!this.#kept || !subject) return;
@@ -124,8 +142,8 @@ export class RunArchive {
       identity: spec.identity,
       schema: subject.schema,
       table: subject.name,
-      format: 'COPY_ZSTD',
-      content: this.#content,
+      format: this.#kept.format,
+      content: this.content,
     });
   }
 }
@@ -135,7 +153,15 @@ async function contentFor(opening: Opening, destination: ArchiveDestination): Pr
   const { deps, turn, relation } = opening;
   const known = await findArchiveByRun(deps.store, turn.claim.runId);
   if (known || !relation) return known?.content ?? null;
-  const content = contentOf(relation, destination, turn.claim.runId);
+  const { session } = opening;
+  const made = await archiveContent({
+    session,
+    plan: turn.plan.spec,
+    relation,
+    destination,
+    runId: turn.claim.runId,
+  });
+  const content = { ...made, ...encryptionBy(destination, deps.archiveKeys) };
   await register(opening, destination, content);
   return content;
 }
@@ -143,6 +169,7 @@ async function contentFor(opening: Opening, destination: ArchiveDestination): Pr
 async function openKept(
   { deps, turn, session, fence }: Opening,
   destination: ArchiveDestination,
+  content: ArchiveContent,
 ): Promise<Kept | null> {
   if (destination.kind === 'TABLE') return null;
   const store = deps.archiveStores.get(destination.store);
@@ -151,7 +178,10 @@ async function openKept(
       'ARCHIVE_STORE',
       `This worker has no archive store named "${destination.store}". Configure it, then resume.`,
     );
-  return { store, archive: await openSegments(store, session, { runId: turn.claim.runId, fence }) };
+  const { runId } = turn.claim;
+  const { format } = destination;
+  const formatOf = segmentFormats({ runId, format, content }, deps.archiveKeys);
+  return { store, format, archive: await openSegments(store, session, { runId, fence }, formatOf) };
 }
 
 async function register(
@@ -171,22 +201,9 @@ async function register(
   });
 }
 
-const contentOf = (relation: Relation, destination: ArchiveDestination, runId: string): ArchiveContent => ({
-  columns: relation.columns.map(({ name, type, number }) => ({ name, type, number })),
-  holder:
-    destination.kind === 'TABLE'
-      ? { schema: destination.schema, name: holderName(destination.table, runId) }
-      : null,
-});
-
-const HOLDER_STEM_BYTES = 50;
-
-/** A name of at most 63 bytes, told apart by the run. */
-function holderName(table: string, runId: string): string {
-  // Cutting bytes may split the last character; what is left of it decodes to a replacement character and goes too.
-  const stem = Buffer.from(table)
-    .subarray(0, HOLDER_STEM_BYTES)
-    .toString()
-    .replace(/\uFFFD+$/, '');
-  return `${stem}_${runId.slice(0, 8)}`;
-}
+/** An archive keeps the key that it began with. */
+const encryptionBy = (
+  { kind }: ArchiveDestination,
+  [key]: ArchiveKeys,
+): Pick<ArchiveContent, 'encryption'> =>
+  key && kind !== 'TABLE' ? { encryption: { cipher: 'AES-256-GCM', keyId: key.id } } : {};

@@ -26,6 +26,7 @@ export class RunProgress {
   #batches: number;
   #batchRows = 0;
   #throttleReason: string | null = null;
+  #isResting = false;
   #result: RunResult = NO_RESULT;
   #writtenAt = -Infinity;
   #toldAt: number;
@@ -62,17 +63,20 @@ export class RunProgress {
     this.#result = { ...this.#result, ...part };
   }
 
-  async add(batch: { rows: number; included: number }): Promise<void> {
+  /** slowed: why the run works less than it was told to */
+  async add(batch: { rows: number; included: number }, slowed: string | null): Promise<void> {
     this.#rowsDone += batch.rows;
     this.#included += batch.included;
     if (batch.rows > 0) this.#batches += 1;
     this.#batchRows = batch.rows;
-    this.#throttleReason = null;
+    this.#isResting = false;
+    this.#throttleReason = slowed;
     await this.#show(() => this.#maybeWrite());
   }
 
   async resting(reason: string): Promise<void> {
-    const isNew = this.#throttleReason === null;
+    const isNew = !this.#isResting;
+    this.#isResting = true;
     this.#throttleReason = reason;
     await this.#show(async () => {
       if (isNew) await appendEvent(this.#store, this.#claim.runId, { kind: 'THROTTLED', message: reason });

@@ -34,6 +34,7 @@ export const ACCESS: Readonly<
     unsuppressFinding: 'plan',
     planPurge: 'plan',
     planArchive: 'plan',
+    planDeduplication: 'plan',
     planOrphanRemoval: 'plan',
     planReorganization: 'plan',
     planReindex: 'plan',

@@ -75,6 +75,7 @@ export interface AnalysisUseCases {
 export interface PlanUseCases {
   purge(input: input.PlanPurgeInput, by: Principal): Promise<view.PlanView>;
   archive(input: input.PlanArchiveInput, by: Principal): Promise<view.PlanView>;
+  deduplication(input: input.PlanDeduplicationInput, by: Principal): Promise<view.PlanView>;
   orphanRemoval(input: input.PlanOrphanRemovalInput, by: Principal): Promise<view.PlanView>;
   reindex(input: input.PlanReindexInput, by: Principal): Promise<view.PlanView>;
   reorganization(input: input.PlanReorganizationInput, by: Principal): Promise<view.PlanView>;

@@ -4,7 +4,9 @@ import type {
   ArchiveFormat,
   ArchiveKind,
   DependentRows,
+  DuplicateReferences,
   Environment,
+  KeepOrder,
   ReorganizationMethod,
   RestoreConflict,
   RestoreInto,
@@ -97,6 +99,21 @@ export interface PlanOrphanRemovalInput extends PlanTableInput {
   destination?: Maybe<ArchiveDestinationInput>;
   limits?: Maybe<LimitsInput>;
   throttle?: Maybe<ThrottleInput>;
+}
+
+export interface PlanDeduplicationInput extends PlanTableInput {
+  key: DuplicateKeyInput[];
+  keep: KeepRuleInput;
+  references: DuplicateReferences;
+  where?: Maybe<RowFilterInput>;
+  destination?: Maybe<ArchiveDestinationInput>;
+  limits?: Maybe<LimitsInput>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
+export interface KeepRuleInput {
+  by: string;
+  order: KeepOrder;
 }
 
 export interface PlanReorganizationInput extends PlanTableInput {

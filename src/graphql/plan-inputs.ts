@@ -62,7 +62,7 @@ export class LimitsInput implements inputs.LimitsInput {
 }
 
 @InputType()
-class PlanTableInput {
+export class PlanTableInput {
   @Field(() => String, { description: 'The name of the database.' })
   database!: string;
 

@@ -1,5 +1,6 @@
 import { Arg, Ctx, ID, Mutation, Resolver } from 'type-graphql';
 import type { ApiContext } from './context.ts';
+import { PlanDeduplicationInput } from './deduplication-input.ts';
 import { idOf } from './ids.ts';
 import { Plan } from './plan.ts';
 import {
@@ -41,6 +42,14 @@ export class PlanningResolver {
     @Ctx() { useCases, principal }: ApiContext,
   ): Promise<PlanView> {
     return useCases.plans.orphanRemoval(input, principal);
+  }
+
+  @Mutation(() => Plan, { description: 'Plans to leave one of the rows with the same key.' })
+  planDeduplication(
+    @Arg('input', () => PlanDeduplicationInput, inputArg) input: PlanDeduplicationInput,
+    @Ctx() { useCases, principal }: ApiContext,
+  ): Promise<PlanView> {
+    return useCases.plans.deduplication(input, principal);
   }
 
   @Mutation(() => Plan, { description: 'Plans to put a table in order.' })

@@ -14,7 +14,10 @@ export class TimeWindowInput implements TimeWindow {
   timeZone!: string;
 }
 
-@InputType({ description: 'How a run makes room for everybody else.' })
+@InputType({
+  description:
+    'How a run makes room for everybody else. In updateThrottle what is left out stays as it is; null takes a bound away again, or gives back the value that a plan has without it.',
+})
 export class ThrottleInput implements Throttle {
   @Field(() => Float, {
     nullable: true,
@@ -77,6 +80,19 @@ export class ThrottleInput implements Throttle {
     description: 'Pause the run when so many sessions of others are active; not looked at when not given.',
   })
   criticalActiveSessions?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Work less while statements of others take more than so many times as long because of us; 1.25 when not given. Not looked at from a dutyCycle of 0.9 on.',
+  })
+  maxSlowdown?: number | null;
+
+  @Field(() => GraphQLSafeInt, {
+    nullable: true,
+    description: 'Pause when the folder of the archive has less room left; 256 MiB when not given.',
+  })
+  minArchiveFreeBytes?: number | null;
 
   @Field(() => Boolean, {
     nullable: true,

@@ -3,17 +3,12 @@ import { type Edge, type Reached, references, rowsOf } from '../target/reached-t
 import type { Session } from '../target/session.ts';
 import { ident, integer, type Sql, sql } from '../target/sql.ts';
 import { BatchTooLarge, type BatchSize } from './define-operation.ts';
-import { placesCondition } from './pick-rows.ts';
+import { type Place, readPlaces, rowsAt } from './row-place.ts';
 
 /** Rows of one table that go in a batch, locked. */
 export interface ClosedRows {
   readonly relation: Relation;
   readonly places: readonly Place[];
-}
-
-export interface Place {
-  readonly block: number;
-  readonly line: number;
 }
 
 export interface Closure {
@@ -23,6 +18,8 @@ export interface Closure {
   readonly chosen: number;
   /** rows that go only because they reference others */
   readonly included: readonly { readonly relation: Relation; readonly rows: number }[];
+  /** how many more rows the batch may touch */
+  readonly room: number;
 }
 
 /** A row that cannot be parted from what references it may take so many rows with it, in one transaction. */
@@ -41,7 +38,8 @@ export async function lockClosure(
   const { subject, tables } = reached;
   const chosen = await readPlaces(
     session,
-    sql`SELECT ctid::pg_catalog.text AS place FROM ONLY ${ident(subject.schema, subject.name)} WHERE ${places} AND (${filter}) FOR UPDATE`,
+    sql`SELECT tableoid::pg_catalog.int8::pg_catalog.float8 AS table, ctid::pg_catalog.text AS place
+          FROM ONLY ${ident(subject.schema, subject.name)} WHERE ${places} AND (${filter}) FOR UPDATE`,
   );
   const found = new Found(chosen.length === 1 ? MAX_OF_ONE : maxRows);
   found.add(subject, chosen);
@@ -65,44 +63,45 @@ export async function lockClosure(
         rows: relation === subject ? length - picked : length,
       }))
       .filter((others) => others.rows > 0),
+    room: found.left,
   };
 }
 
 async function countChosen(
   session: Session,
-  { schema, name }: Relation,
+  relation: Relation,
   places: readonly Place[],
   filter: Sql,
 ): Promise<number> {
+  const { schema, name } = relation;
   const { rows } = await session.one<{ rows: number }>(
-    sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS rows FROM ONLY ${ident(schema, name)} WHERE ${placesCondition(places)} AND (${filter})`,
+    sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS rows FROM ONLY ${ident(schema, name)}
+         WHERE ${rowsAt(relation, places, ident(name))} AND (${filter})`,
   );
   return rows;
 }
 
 /** room: so many rows that one more would surely be too much. */
-async function lockReferencing(
+function lockReferencing(
   session: Session,
   edge: Edge,
   parents: readonly Place[],
   room: number,
 ): Promise<Place[]> {
-  const [parent, child] = [ident('parent'), ident('child')];
+  const child = ident('child');
   return readPlaces(
     session,
-    sql`SELECT ${child}.ctid::pg_catalog.text AS place FROM ${rowsOf(edge.child, child)}
-         WHERE EXISTS (SELECT FROM ${rowsOf(edge.parent, parent)}
-                        WHERE ${parent}.${placesCondition(parents)} AND ${references(edge, parent, child)})
+    sql`SELECT ${child}.tableoid::pg_catalog.int8::pg_catalog.float8 AS table, ${child}.ctid::pg_catalog.text AS place
+          FROM ${rowsOf(edge.child, child)} WHERE ${referencesAny(edge, parents, child)}
          LIMIT ${integer(room + 1)} FOR UPDATE OF ${child}`,
   );
 }
 
-async function readPlaces(session: Session, statement: Sql): Promise<Place[]> {
-  const rows = await session.query<{ place: string }>(statement);
-  return rows.map(({ place }) => {
-    const [block, line] = place.slice(1, -1).split(',').map(Number) as [number, number];
-    return { block, line };
-  });
+/** Whether the row that the alias stands for references one of these. */
+export function referencesAny(edge: Edge, parents: readonly Place[], child: Sql): Sql {
+  const parent = ident('parent');
+  return sql`EXISTS (SELECT FROM ${rowsOf(edge.parent, parent)}
+                      WHERE ${rowsAt(edge.parent, parents, parent)} AND ${references(edge, parent, child)})`;
 }
 
 /** Rows by table, and those of them whose references have not been looked for yet. */
@@ -116,6 +115,10 @@ class Found {
     this.#max = max;
   }
 
+  get left(): number {
+    return this.#max - this.#count;
+  }
+
   /** Known rows of the table, which come again, and those that may be added. */
   room({ oid }: Relation): number {
     return this.#max - this.#count + (this.#rows.get(oid)?.size ?? 0);
@@ -125,8 +128,8 @@ class Found {
   add({ oid }: Relation, places: readonly Place[]): void {
     const known = this.#rows.get(oid) ?? new Map<string, Place>();
     this.#rows.set(oid, known);
-    const fresh = places.filter(({ block, line }) => !known.has(`${block},${line}`));
-    for (const place of fresh) known.set(`${place.block},${place.line}`, place);
+    const fresh = places.filter((place) => !known.has(keyOf(place)));
+    for (const place of fresh) known.set(keyOf(place), place);
     this.#count += fresh.length;
     if (this.#count > this.#max) throw new BatchTooLarge('ROWS');
     this.#fresh.set(oid, [...(this.#fresh.get(oid) ?? []), ...fresh]);
@@ -146,3 +149,5 @@ class Found {
     return [...(this.#rows.get(oid)?.values() ?? [])];
   }
 }
+
+const keyOf = ({ table, block, line }: Place): string => `${table}:${block},${line}`;

@@ -1,6 +1,7 @@
+import type { DoomedArchive } from '../archive/doomed-archive.ts';
 import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
-import type { OperationSpec, PlanSpec } from '../domain/plan.ts';
+import type { ArchiveContent, OperationSpec, PlanSpec } from '../domain/plan.ts';
 import type { RunResult } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
@@ -31,9 +32,9 @@ export interface Treated {
   readonly storeParts?: () => Promise<readonly StoredPart[]>;
 }
 
-/** What went along with a batch's rows from one other table. */
+/** What went along with a batch's rows. */
 export interface StoredPart {
-  /** the place of the table among the plan's relations */
+  /** rows: the place of their table among the plan's relations; lost references: below 0 */
   readonly part: number;
   readonly rows: number;
   readonly frame: Frame | null;
@@ -49,8 +50,12 @@ export interface OperationContext<Spec extends OperationSpec = OperationSpec> {
   /** of the last committed batch; null at the beginning */
   readonly cursor: Json;
   readonly sink: SegmentSink;
+  /** of the archive that the run makes */
+  readonly content: ArchiveContent | null;
   /** the archive that a RESTORE reads */
   readonly source: SourceArchive | null;
+  /** the archive that an ARCHIVE_EXPIRY destroys */
+  readonly doomed: DoomedArchive | null;
   /** The run's own name for the table that keeps its rows (TABLE archives). */
   readonly holder: { readonly schema: string; readonly name: string } | null;
 }
@@ -63,6 +68,8 @@ export interface BatchWork {
   readonly mode: 'BATCHES';
   /** The rows of two batches have nothing to do with each other: one may be treated while the other is made durable. */
   readonly overlaps: boolean;
+  /** what a unit holds on average; 0 or missing: not known */
+  readonly bytesPerUnit?: number;
   /** Whether there is something to pick without another prepare. */
   readonly hasNext: boolean;
   /** When nothing is left to pick and all is confirmed: looks for more, outside a transaction. False when that was all. */
@@ -75,6 +82,8 @@ export interface BatchWork {
   rewind(): void;
   /** Inside one last transaction, when everything is done: sequences and the like. */
   finish(): Promise<void>;
+  /** Of the result, what only the work knows. */
+  figures?(): Partial<RunResult>;
   /** What people should know of what was done so far, besides the counters; null: nothing. */
   remark?(): string | null;
 }

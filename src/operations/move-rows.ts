@@ -6,7 +6,7 @@ import type { Session } from '../target/session.ts';
 import { type BoundStatement, ident, join, type Sql, sql, toBoundStatement } from '../target/sql.ts';
 import { type BatchSize, BatchTooLarge, type OperationContext } from './define-operation.ts';
 import { keepsNothing, type TreatRows } from './picked-work.ts';
-import { RowBuffer } from './row-buffer.ts';
+import { bufferOf } from './row-buffer.ts';
 
 type Context = OperationContext<OperationSpec>;
 type Moved = Awaited<ReturnType<TreatRows>>;
@@ -44,15 +44,6 @@ async function collect(session: Session, statement: BoundStatement, size: BatchS
   if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
   if (buffer.isOver) throw new BatchTooLarge('BYTES');
   return { bytes: buffer.bytes, rows };
-}
-
-const BUFFERS = new WeakMap<Session, RowBuffer>();
-
-/** Its own for each session: a session's next batch begins only when the bytes of the last one are durable. */
-function bufferOf(session: Session): RowBuffer {
-  const buffer = BUFFERS.get(session) ?? new RowBuffer();
-  BUFFERS.set(session, buffer);
-  return buffer;
 }
 
 async function moveToTable(

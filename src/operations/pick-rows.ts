@@ -47,6 +47,7 @@ export class RowPicker {
   #cursor: PickCursor;
   readonly #lists: boolean;
   #endBlock = 0;
+  #bytes = 0;
   #listed: RowPlaces | null = null;
   /** rows that went since the list was made */
   #removed = 0;
@@ -70,10 +71,17 @@ export class RowPicker {
 
   /** Before the first batch, in a transaction of its own. */
   async open(): Promise<void> {
-    const { blocks } = await this.#session.one<{ blocks: string }>(sql`
+    const { blocks, bytes } = await this.#session.one<{ blocks: string; bytes: string }>(sql`
       SELECT (pg_catalog.pg_relation_size(${this.#tableName()}::pg_catalog.regclass)
-              / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text AS blocks`);
+              / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text AS blocks,
+             pg_catalog.pg_table_size(${this.#tableName()}::pg_catalog.regclass)::pg_catalog.text AS bytes`);
     this.#endBlock = Number(blocks);
+    this.#bytes = Number(bytes);
+  }
+
+  /** With what lies in TOAST, on average; 0: not known. */
+  get bytesPerUnit(): number {
+    return this.#cursor.phase === 'RANGES' ? this.#bytes / Math.max(1, this.#endBlock) : 0;
   }
 
   /** Whether there are places to pick. */

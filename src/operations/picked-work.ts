@@ -29,6 +29,7 @@ export function pickedWork(
   return {
     mode: 'BATCHES',
     overlaps: options.overlaps,
+    bytesPerUnit: picker.bytesPerUnit,
     get hasNext() {
       return picker.hasNext;
     },

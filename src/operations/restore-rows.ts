@@ -1,19 +1,28 @@
-import type { SourceArchive } from '../archive/source-archive.ts';
-import type { OperationSpec } from '../domain/plan.ts';
+import type { ArchiveContent, OperationSpec } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Column } from '../target/catalog-columns.ts';
-import { compileFilter } from '../target/row-filter.ts';
 import type { Session } from '../target/session.ts';
 import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
 import { TargetError } from '../target/sqlstate.ts';
+import { type ChosenRows, chosenRows } from './chosen-rows.ts';
+import { explained } from './restore-refusals.ts';
 
 export interface Restoring {
   readonly session: Session;
   readonly spec: Extract<OperationSpec, { kind: 'RESTORE' }>;
-  readonly source: SourceArchive;
+  readonly content: ArchiveContent;
+}
+
+/** Rows of one part that are to go back in one transaction. */
+export interface StagedRows {
+  readonly part: number;
+  /** as they were archived */
+  readonly columns: ArchiveContent['columns'];
   /** the table as it is now */
   readonly target: Relation;
+  /** a sub-select of them, with their PLACE */
+  readonly from: Sql;
 }
 
 export interface PutBack {
@@ -23,36 +32,68 @@ export interface PutBack {
 }
 
 /**
- * Puts rows of a part back, inside the open transaction: columns are matched by name; generated ones make themselves, and
- * identities keep their old values. @throws Stop when a value or a row would be lost, or does not fit any more
+ * Puts rows back, inside the open transaction: all tables in one statement, so that rows may reference each other in every
+ * direction. Columns are matched by name; generated ones make themselves, and identities keep their old values.
+ * @throws Stop when a value or a row would be lost, or does not fit any more
  */
-export async function insertRows(restoring: Restoring, from: Sql): Promise<PutBack> {
+export async function insertRows(restoring: Restoring, staged: readonly StagedRows[]): Promise<PutBack> {
   const { session, spec } = restoring;
-  await refuseLosses(restoring, from);
-  const chosen = await countChosen(restoring, from);
+  for (const rows of staged) await refuseLosses(restoring, rows, staged);
+  const chosen = await countsOf(session, selection(restoring, staged));
   await session.script(`SAVEPOINT ${BEFORE}`);
   try {
-    const rows = await session.execute(insertion(restoring, from, spec.onConflict === 'SKIP'));
-    if (spec.onConflict === 'REFUSE' && rows !== chosen) throw keptOut(restoring, rows, chosen);
-    return { rows, skipped: chosen - rows };
+    const back = await countsOf(session, insertion(restoring, staged, spec.onConflict === 'SKIP'));
+    const short = back.findIndex((rows, i) => spec.onConflict === 'REFUSE' && rows !== chosen[i]);
+    if (short !== -1) throw keptOut(staged[short] as StagedRows, back[short] ?? 0, chosen[short] ?? 0);
+    return { rows: sum(back), skipped: sum(chosen) - sum(back) };
   } catch (error) {
-    throw await explained(restoring, from, chosen, error);
+    if (!(error instanceof TargetError)) throw error;
+    throw await explained(error, { staged, chosen, insertable: () => insertableRows(restoring, staged) });
   }
 }
 
 const BEFORE = 'declutter_restore';
 
-function insertion({ spec, source, target }: Restoring, from: Sql, skips: boolean): Sql {
-  const shared = sharedColumns(source, target);
+const sum = (counts: readonly number[]): number => counts.reduce((all, count) => all + count, 0);
+
+/** counts: an array, for each part in order */
+async function countsOf(session: Session, statement: Sql): Promise<number[]> {
+  return (await session.one<{ counts: number[] }>(statement)).counts;
+}
+
+const counted = (each: readonly Sql[]): Sql =>
+  sql`SELECT ARRAY[${join(
+    each.map((rows) => sql`(SELECT pg_catalog.count(*) FROM ${rows})::pg_catalog.int4`),
+    ', ',
+  )}] AS counts`;
+
+function selection(restoring: Restoring, staged: readonly StagedRows[]): Sql {
+  const chosen = chosenRows(restoring, staged);
+  return sql`${withTables(chosen, [])} ${counted(staged.map(({ part, from }) => sql`${from} AS stage WHERE ${chosen.condition(part)}`))}`;
+}
+
+function insertion(restoring: Restoring, staged: readonly StagedRows[], skips: boolean): Sql {
+  const chosen = chosenRows(restoring, staged);
+  const name = (i: number) => ident(`back_${i}`);
+  const insertions = staged.map(
+    (rows, i) => sql`${name(i)} AS (${insertionOf(rows, chosen.condition(rows.part), skips)})`,
+  );
+  return sql`${withTables(chosen, insertions)} ${counted(staged.map((_, i) => name(i)))}`;
+}
+
+function withTables({ tables }: ChosenRows, more: readonly Sql[]): Sql {
+  const all = [...(tables === null ? [] : [tables]), ...more];
+  return all.length === 0 ? sql`` : sql`WITH RECURSIVE ${join(all, ', ')}`;
+}
+
+function insertionOf({ columns, target, from }: StagedRows, condition: Sql, skips: boolean): Sql {
+  const shared = sharedColumns(columns, target);
   const names = shared.map(({ column }) => ident(column.name));
   const values = shared.map(({ column, changed }) => (changed ? recast(column) : staged(column)));
   const onConflict = skips ? sql`ON CONFLICT DO NOTHING` : sql``;
   return sql`INSERT INTO ${ident(target.schema, target.name)} (${join(names, ', ')}) OVERRIDING SYSTEM VALUE
-    SELECT ${join(values, ', ')} FROM ${from} AS stage ${chosenBy(spec.where, target)} ${onConflict}`;
+    SELECT ${join(values, ', ')} FROM ${from} AS stage WHERE ${condition} ${onConflict} RETURNING 1 AS one`;
 }
-
-const chosenBy = (where: Restoring['spec']['where'], target: Relation): Sql =>
-  where ? sql`WHERE ${compileFilter(where, target, sql`stage`)}` : sql``;
 
 interface Shared {
   readonly column: Column;
@@ -60,8 +101,8 @@ interface Shared {
   readonly changed: boolean;
 }
 
-function sharedColumns(source: SourceArchive, target: Relation): Shared[] {
-  const archived = new Map(source.content.columns.map(({ name, type }) => [name, type]));
+function sharedColumns(columns: StagedRows['columns'], target: Relation): Shared[] {
+  const archived = new Map(columns.map(({ name, type }) => [name, type]));
   return target.columns.flatMap((column) => {
     const archivedType = archived.get(column.name);
     if (column.generated || archivedType === undefined) return [];
@@ -73,28 +114,27 @@ const staged = ({ name }: Column): Sql => sql`stage.${ident(name)}`;
 const asText = (column: Column): Sql => sql`${staged(column)}::pg_catalog.text`;
 const recast = (column: Column): Sql => sql`${asText(column)}::${fromCatalog(column.type)}`;
 
-async function countChosen({ session, spec, target }: Restoring, from: Sql): Promise<number> {
-  const { rows } = await session.one<{ rows: number }>(sql`
-    SELECT pg_catalog.count(*)::pg_catalog.int4 AS rows FROM ${from} AS stage ${chosenBy(spec.where, target)}`);
-  return rows;
-}
-
 /**
  * A cast may cut or round a value without a word (to varchar(3), to numeric(5,2), to date): each value must come back the same
  * when it is cast to the new type and from there to the old one.
  */
-async function refuseLosses({ session, spec, source, target }: Restoring, from: Sql): Promise<void> {
-  const changed = sharedColumns(source, target).filter((column) => column.changed);
+async function refuseLosses(
+  restoring: Restoring,
+  { part, columns, target, from }: StagedRows,
+  all: readonly StagedRows[],
+): Promise<void> {
+  const changed = sharedColumns(columns, target).filter((column) => column.changed);
   if (changed.length === 0) return;
   const counts = changed.map(({ column, archivedType }, i) => {
     const back = sql`${recast(column)}::pg_catalog.text::${fromCatalog(archivedType)}::pg_catalog.text`;
     const same = sql`coalesce(${back} OPERATOR(pg_catalog.=) ${asText(column)}, ${asText(column)} IS NULL)`;
     return sql`pg_catalog.count(*) FILTER (WHERE NOT ${same})::pg_catalog.int4 AS ${ident(`lost${i}`)}`;
   });
-  const lost = await session
-    .one<Record<string, number>>(
-      sql`SELECT ${join(counts, ', ')} FROM ${from} AS stage ${chosenBy(spec.where, target)}`,
-    )
+  const chosen = chosenRows(restoring, all);
+  const lost = await restoring.session
+    .one<
+      Record<string, number>
+    >(sql`${withTables(chosen, [])} SELECT ${join(counts, ', ')} FROM ${from} AS stage WHERE ${chosen.condition(part)}`)
     .catch((error: unknown) => {
       throw isDataError(error) ? unreadable(changed, error) : error;
     });
@@ -124,45 +164,15 @@ const unreadable = (changed: readonly Shared[], cause: unknown): Stop =>
     { cause },
   );
 
-const keptOut = ({ spec }: Restoring, rows: number, chosen: number): Stop =>
+const keptOut = ({ target }: StagedRows, rows: number, chosen: number): Stop =>
   new Stop(
     'ROWS_KEPT',
-    `Of ${chosen} archived rows ${rows} were put back: a trigger or rule of ${spec.schema}.${spec.table} keeps the others out. ` +
+    `Of ${chosen} archived rows ${rows} were put back: a trigger or rule of ${target.schema}.${target.name} keeps the others out. ` +
       'Change it and resume, or cancel and restore into a side table.',
   );
 
-const CONSTRAINTS: Readonly<Record<string, string>> = {
-  '23502': 'have no value where the table wants one now',
-  '23514': 'do not fulfil a check of the table or of a type',
-};
-
-/** What PostgreSQL's refusal means for the rows of this part; the transaction is rolled back in any case. */
-async function explained(restoring: Restoring, from: Sql, chosen: number, error: unknown): Promise<unknown> {
-  if (!(error instanceof TargetError)) return error;
-  const table = `${restoring.spec.schema}.${restoring.spec.table}`;
-  if (error.failure === 'CONFLICT' || error.sqlstate === '23P01') {
-    const taken = chosen - (await insertableRows(restoring, from));
-    const message =
-      `Of the ${chosen} rows of this part ${taken} find their keys taken in ${table}. None of the part was put back. ` +
-      'onConflict: SKIP leaves them out, and a side table takes them all.';
-    return new Stop('CONFLICT', message, 'FAILED', { cause: error });
-  }
-  if (error.sqlstate === '23503') {
-    const message = `Rows of this part reference rows that are not there: restore those first, then resume. (${table})`;
-    return new Stop('DEPENDENTS', message, 'PAUSED', { cause: error });
-  }
-  const words = CONSTRAINTS[error.sqlstate ?? ''];
-  if (words === undefined) return error;
-  return new Stop(
-    'CONFLICT',
-    `Rows of this part ${words}: ${table}. None of the part was put back. Restore into a side table, and decide there.`,
-    'FAILED',
-    { cause: error },
-  );
-}
-
 /** By trying: every unique and exclusion constraint has its say. */
-async function insertableRows(restoring: Restoring, from: Sql): Promise<number> {
+async function insertableRows(restoring: Restoring, staged: readonly StagedRows[]): Promise<number[]> {
   await restoring.session.script(`ROLLBACK TO SAVEPOINT ${BEFORE}`);
-  return restoring.session.execute(insertion(restoring, from, true));
+  return countsOf(restoring.session, insertion(restoring, staged, true));
 }

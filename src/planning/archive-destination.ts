@@ -66,13 +66,21 @@ export async function examineDestination(
   source: Relation,
 ): Promise<PlanNotice[]> {
   if (destination.kind === 'TABLE') return examineTable(session, destination, source);
-  const { format } = destination;
   return [
     ...(await examineStore(archiveStores, destination)),
-    ...(format === 'COPY_ZSTD'
-      ? []
-      : [notice('FORMAT_UNAVAILABLE', `This version does not write ${format}.`, 'Use COPY_ZSTD.')]),
+    ...(await examineFormat(session, destination)),
   ];
+}
+
+/** JSON and Parquet have text in UTF-8; a database in SQL_ASCII has any bytes, and converts none. */
+async function examineFormat(session: Session, { format }: Stored): Promise<PlanNotice[]> {
+  if (format === 'COPY_ZSTD') return [];
+  const { encoding } = await session.one<{ encoding: string }>(
+    sql`SELECT pg_catalog.current_setting('server_encoding') AS encoding`,
+  );
+  if (encoding !== 'SQL_ASCII') return [];
+  const message = `${format} keeps text as UTF-8, and the texts of this database may be any bytes (SQL_ASCII).`;
+  return [notice('FORMAT_UNAVAILABLE', message, 'Use COPY_ZSTD, which keeps them as they are.')];
 }
 
 type Stored = Exclude<ArchiveDestination, { kind: 'TABLE' }>;

@@ -21,7 +21,12 @@ export class Budget {
   }
 
   /** The rows of the statement, or null when the time is up before it has them. */
-  async query<Row extends object>(session: Session, statement: Sql): Promise<Row[] | null> {
+  query<Row extends object>(session: Session, statement: Sql): Promise<Row[] | null> {
+    return this.within(session, () => session.query<Row>(statement));
+  }
+
+  /** The work, in a transaction whose statements may each take as long as is left; null when the time is up. */
+  async within<T>(session: Session, work: () => Promise<T>): Promise<T | null> {
     const left = this.leftMs;
     if (left < LEAST_MS) return null;
     try {
@@ -29,7 +34,7 @@ export class Budget {
         await session.script(
           toText(sql`SET LOCAL statement_timeout = ${integer(left)}; SET LOCAL synchronize_seqscans = off`),
         );
-        return session.query<Row>(statement);
+        return work();
       });
     } catch (error) {
       if (error instanceof TargetError && error.failure === 'CANCELLED') return null;

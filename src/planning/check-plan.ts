@@ -25,6 +25,7 @@ import { ident, sql } from '../target/sql.ts';
 import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
 import { checkArchive } from './check-archive.ts';
+import { findDuplicates } from './find-duplicates.ts';
 import { holdInTheWay } from './holds.ts';
 import { DEFAULT_BUDGET_MS, type DestinationStore, nameOf } from './plan-context.ts';
 
@@ -84,7 +85,8 @@ async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promi
     (await holdChange(deps, session, budget, plan)) ??
     (await destinationChange(deps, session, spec)) ??
     (await archiveChange(deps, session, spec)) ??
-    (await countChange(session, budget, spec))
+    (await countChange(session, budget, spec)) ??
+    (await duplicateChange(session, budget, spec))
   );
 }
 
@@ -121,6 +123,7 @@ async function holdChange(
   budget: Budget,
   { databaseId, spec }: Plan,
 ): Promise<string | null> {
+  if (spec.operation.kind === 'DEDUPLICATION') return newHold(store, databaseId, spec);
   const filter = filterOf(spec.operation);
   const subject = spec.relations[0];
   if (filter === null || subject === undefined) return null;
@@ -185,10 +188,34 @@ async function countChange(session: Session, budget: Budget, spec: PlanSpec): Pr
     session,
     sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${table} WHERE ${compileFilter(filter, relation)}`,
   );
-  const tolerance = Math.max(spec.rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR);
-  if (now === null || Math.abs(now - spec.rows) <= tolerance) return null;
+  if (now === null || isWithinTolerance(now, spec)) return null;
   return `${now} rows match now, and ${spec.rows} did when it was made`;
 }
 
+/** Of the rows that the run takes away. */
 const filterOf = (operation: OperationSpec): RowFilter | null =>
-  'filter' in operation ? operation.filter : null;
+  'filter' in operation && operation.kind !== 'DEDUPLICATION' ? operation.filter : null;
+
+/** A hold that came leaves rows out; a plan that does not know of it may not run. */
+async function newHold(store: Store, databaseId: string, spec: PlanSpec): Promise<string | null> {
+  const holds = await holdsOn(store, databaseId, spec.relations);
+  const placed = holds.find(({ id }) => !spec.holds.includes(id));
+  return placed === undefined
+    ? null
+    : `a hold was placed on ${placed.schema}.${placed.table} (${placed.reason})`;
+}
+
+async function duplicateChange(session: Session, budget: Budget, spec: PlanSpec): Promise<string | null> {
+  const { operation, rowsAreExact } = spec;
+  const subject = spec.relations[0];
+  if (operation.kind !== 'DEDUPLICATION' || subject === undefined || !rowsAreExact) return null;
+  const relation = await session.transaction(() => readRelationByOid(session, subject.oid));
+  if (relation === null) return `the table ${nameOf(subject)} was dropped`;
+  const filter = operation.filter === null ? null : compileFilter(operation.filter, relation);
+  const now = await findDuplicates(session, budget, relation, operation.key, filter);
+  if (now?.rowsAreExact !== true || isWithinTolerance(now.rows, spec)) return null;
+  return `${now.rows} rows repeat the key of another now, and ${spec.rows} did when it was made`;
+}
+
+const isWithinTolerance = (now: number, { rows }: PlanSpec): boolean =>
+  Math.abs(now - rows) <= Math.max(rows * ROW_TOLERANCE, ROW_TOLERANCE_FLOOR);

@@ -72,7 +72,7 @@ function moved({ destination, relation }: Look, deletion: Sql): Sql {
 /** The run's id is not known yet. */
 const childName = (table: string) => `${table.slice(0, 50)}_<run>`;
 
-function tableSteps({ destination, relation }: Look): Step[] {
+export function tableSteps({ destination, relation }: Pick<Look, 'destination' | 'relation'>): Step[] {
   if (destination?.kind !== 'TABLE') return [];
   const parent = ident(destination.schema, destination.table);
   const columns = join(

@@ -49,6 +49,30 @@ export async function heldRows(
   };
 }
 
+/** For rows that are compared with each other: held rows are left out; they do not go, and no other goes for them. */
+export async function heldDuplicates(
+  context: PlanContext,
+  relation: Relation,
+  where: RowFilter | null,
+): Promise<Omit<HeldRows, 'filter'> & { readonly filter: RowFilter | null }> {
+  const holds = await holdsOn(context.deps.store, context.database.id, [relation]);
+  const blockers: PlanNotice[] = [];
+  const others: HoldView[] = [];
+  for (const hold of holds) {
+    if (hold.where === null) blockers.push(blocked('ALL', relation, hold));
+    else if (await fits(context.session, relation, hold.where)) others.push(hold);
+    else blockers.push(blocked('UNFIT', relation, hold));
+  }
+  const free = others.flatMap((hold) => (hold.where === null ? [] : [{ not: hold.where }]));
+  const parts = where === null ? free : [where, ...free];
+  return {
+    ids: holds.map(({ id }) => id),
+    blockers,
+    warnings: others.map((hold) => excluded(relation, hold)),
+    filter: parts.length === 0 ? null : { all: parts },
+  };
+}
+
 const blocked = (held: keyof typeof HELD, relation: Relation, { id, reason }: HoldView): PlanNotice =>
   notice(
     'HOLD',

@@ -45,11 +45,12 @@ export async function checkIncluded(
     blockers.push(...publications.blockers);
     warnings.push(...publications.warnings);
   }
-  for (const { schema, table, reason, id } of await holdsOn(
-    context.deps.store,
-    context.database.id,
-    others,
-  )) {
+  // Rows of the subject that go because they reference others are not of its filter, which leaves held rows out.
+  const returns = reached.edges.some(({ child }) => child.oid === reached.subject.oid);
+  for (const { schema, table, reason, id } of await holdsOn(context.deps.store, context.database.id, [
+    ...others,
+    ...(returns ? [reached.subject] : []),
+  ])) {
     const message = `A hold is on ${schema}.${table}, whose rows would go along or change: ${reason}`;
     blockers.push(notice('HOLD', message, `An administrator can release it (releaseHold ${id}).`));
   }

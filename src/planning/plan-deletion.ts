@@ -166,7 +166,7 @@ const INCLUDE_UNAVAILABLE = notice(
 );
 
 /** Everything that is told of the plan, and what stands in its way. */
-async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
+export async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
   const { context, relation, held, measured, limits, destination } = look;
   const publications = await checkPublications(context, relation);
   const stores = { ...context, archiveStores: context.deps.archiveStores };
@@ -198,7 +198,7 @@ async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[
 export interface Look {
   readonly context: PlanContext;
   readonly relation: Relation;
-  readonly held: HeldRows;
+  readonly held: Omit<HeldRows, 'filter'>;
   readonly measured: MeasuredRows;
   readonly limits: Limits;
   readonly throttle: Throttle;
@@ -208,7 +208,7 @@ export interface Look {
 }
 
 /** Tables that no plan of rows is for. */
-async function refuseSubject(context: PlanContext, relation: Relation): Promise<PlanNotice[]> {
+export async function refuseSubject(context: PlanContext, relation: Relation): Promise<PlanNotice[]> {
   const unsafe = refuseRelation(relation);
   if (unsafe.length > 0) return unsafe;
   if (await isArchiveTable(context, relation)) {
@@ -243,7 +243,7 @@ async function checkAccess(
   return { blockers, mayCount, mayRead, reached };
 }
 
-const nothing = (blockers: readonly PlanNotice[]) => ({
+export const nothing = (blockers: readonly PlanNotice[]) => ({
   holds: [],
   impact: {
     rows: 0,

@@ -5,6 +5,8 @@ import type {
   ArchiveFormat,
   ArchiveKind,
   DependentRows,
+  DuplicateReferences,
+  KeepOrder,
   ReorganizationMethod,
   RestoreConflict,
   RestoreInto,
@@ -57,6 +59,27 @@ export interface PlanOrphanRemovalInput extends PlanTableInput {
   destination?: Maybe<ArchiveDestinationInput>;
   limits?: Maybe<LimitsInput>;
   throttle?: Maybe<ThrottleInput>;
+}
+
+export interface PlanDeduplicationInput extends PlanTableInput {
+  key: DuplicateKeyInput[];
+  keep: KeepRuleInput;
+  references: DuplicateReferences;
+  where?: Maybe<RowFilterInput>;
+  destination?: Maybe<ArchiveDestinationInput>;
+  limits?: Maybe<LimitsInput>;
+  throttle?: Maybe<ThrottleInput>;
+}
+
+export interface DuplicateKeyInput {
+  column: string;
+  ignoreCase: boolean;
+  trim: boolean;
+}
+
+export interface KeepRuleInput {
+  by: string;
+  order: KeepOrder;
 }
 
 export interface PlanReorganizationInput extends PlanTableInput {

@@ -6,8 +6,10 @@ import { findPlans, listPlans, type PlanView } from '../store/plans.ts';
 import { approvePlan, rejectPlan } from './decide-plan.ts';
 import { type PlanContext, type PlanningDeps, withPlanContext } from './plan-context.ts';
 import { planDeletion } from './plan-deletion.ts';
+import { planDeduplication } from './plan-deduplication.ts';
 import type {
   PlanArchiveInput,
+  PlanDeduplicationInput,
   PlanOrphanRemovalInput,
   PlanPurgeInput,
   PlanReindexInput,
@@ -45,6 +47,8 @@ export function makePlans(deps: PlanningDeps) {
       plan(input, by, (context) => planDeletion(context, input, input.destination)),
     orphanRemoval: async (input: PlanOrphanRemovalInput, by: Principal) =>
       plan(input, by, (context) => planOrphanRemoval(context, input)),
+    deduplication: async (input: PlanDeduplicationInput, by: Principal) =>
+      plan(input, by, (context) => planDeduplication(context, input)),
     reindex: async (input: PlanReindexInput, by: Principal) =>
       plan(input, by, (context) => planReindex(context, input)),
     reorganization: async (input: PlanReorganizationInput, by: Principal) =>

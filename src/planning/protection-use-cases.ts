@@ -7,8 +7,10 @@ import {
   readMaintenanceStop,
   writeMaintenanceStop,
 } from '../store/maintenance-stop.ts';
+import { placeInLedger, takesHolds } from '../target/ledger-holds.ts';
 import { checkFilterValues } from '../target/row-filter.ts';
-import { type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
+import { BATCH_SETTINGS } from '../target/session.ts';
+import { type PlanContext, type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
 import { checkedReason } from './save-plan.ts';
 
 export interface HoldInput {
@@ -38,14 +40,17 @@ export function makeProtection(deps: PlanningDeps) {
   };
 }
 
-/** A misspelt name would protect nothing without a word, so the database is asked. */
+/**
+ * A misspelt name would protect nothing without a word, so the database is asked. Once this has returned, no batch commits that
+ * takes away what is held: the ledger there has the hold, and every batch reads it in its own transaction.
+ */
 async function placeHold(deps: PlanningDeps, input: HoldInput, by: Principal): Promise<HoldView> {
   const reason = required(input.reason);
   return withPlanContext(deps, input.database, async (context) => {
     const where = input.where == null ? null : canonicalFilter(input.where, context.now).filter;
     const relation = await requireRelation(context, input.schema, input.table);
     if (where !== null) await checkFilterValues(context.session, where, relation);
-    return insertHold(deps.store, {
+    const hold = await insertHold(deps.store, {
       databaseId: context.database.id,
       schema: relation.schema,
       table: relation.name,
@@ -54,8 +59,38 @@ async function placeHold(deps: PlanningDeps, input: HoldInput, by: Principal): P
       placedBy: by.subject,
       placedAt: context.now,
     });
+    await tellBatches(context, hold, relation.oid);
+    return hold;
   });
 }
+
+/**
+ * Without a ledger no run has ever begun; the first one brings the hold along from the control store, where it is already. A hold
+ * that cannot be promised is taken back.
+ */
+async function tellBatches(context: PlanContext, hold: HoldView, oid: number): Promise<void> {
+  const { deps, session, capabilities } = context;
+  if (capabilities.ledger === 'FOREIGN' || capabilities.isStandby || !(await takesHolds(session))) return;
+  try {
+    const writer = await deps.connect(context.database.id, { ...PLACING, applicationName: 'declutter/hold' });
+    try {
+      await placeInLedger(writer, { ...hold, oid });
+    } finally {
+      await writer.close();
+    }
+  } catch (error) {
+    const releaseReason = 'It could not be written to the database, and was never in force.';
+    await endHold(deps.store, hold.id, {
+      releasedAt: deps.clock.now(),
+      releasedBy: hold.placedBy,
+      releaseReason,
+    });
+    throw error;
+  }
+}
+
+/** Batches that are under way are waited for: each ends within its statement time-out. */
+const PLACING = { ...BATCH_SETTINGS, lockTimeoutMs: 40_000, statementTimeoutMs: 45_000 };
 
 async function releaseHold(deps: PlanningDeps, id: string, reason: string, by: Principal): Promise<HoldView> {
   const release = { releasedAt: deps.clock.now(), releasedBy: by.subject, releaseReason: required(reason) };

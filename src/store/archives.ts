@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { ArchiveContent } from '../domain/plan.ts';
-import type { ArchiveFormat, ArchiveKind } from '../domain/words.ts';
-import type { Archive, Database } from './client/client.ts';
+import type { ArchiveContent, PlanNotice } from '../domain/plan.ts';
+import type { ArchiveFormat, ArchiveKind, ArchiveState } from '../domain/words.ts';
+import { type Archive, type ArchiveSegment, type Database, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
 import { type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
 
@@ -19,11 +19,21 @@ export interface ArchiveView {
   readonly bytes: number;
   readonly createdAt: Date;
   readonly verifiedAt: Date | null;
+  /** when it was last read back, whatever came of it */
+  readonly checkedAt: Date | null;
+  /** what was wrong then */
+  readonly problems: readonly PlanNotice[];
+  readonly state: ArchiveState;
+  readonly expiredAt: Date | null;
   readonly content: ArchiveContent;
 }
 
 export interface ArchiveSegmentView {
   readonly sequence: number;
+  /** 0: rows of the archive's own table (domain ArchivePart) */
+  readonly part: number;
+  /** the numbers of the batches that its frames are from, where an archive has parts */
+  readonly batches: readonly number[] | null;
   readonly location: string;
   readonly rows: number;
   readonly bytes: number;
@@ -49,7 +59,7 @@ export async function ensureArchive(store: Store, archive: NewArchive): Promise<
       ...archive,
       rows: 0,
       bytes: 0,
-      content: { ...archive.content },
+      content: { ...archive.content } as unknown as Prisma.InputJsonObject,
     },
     update: {},
   });
@@ -67,11 +77,17 @@ export async function recordSegments(
   });
   await store.prisma.$transaction([
     store.prisma.archiveSegment.deleteMany({ where: { archiveId } }),
-    store.prisma.archiveSegment.createMany({ data: segments.map((segment) => ({ ...segment, archiveId })) }),
+    store.prisma.archiveSegment.createMany({
+      data: segments.map(({ batches, ...segment }) => ({
+        ...segment,
+        archiveId,
+        batches: batches === null ? Prisma.DbNull : [...batches],
+      })),
+    }),
     store.prisma.archive.update({
       where: { id: archiveId },
       data: {
-        rows: segments.reduce((sum, { rows }) => sum + rows, 0),
+        rows: segments.filter(({ part }) => part >= 0).reduce((sum, { rows }) => sum + rows, 0),
         bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
       },
     }),
@@ -135,18 +151,10 @@ export async function allSegments(store: Store, archiveId: string): Promise<Arch
   return segments.map(segmentOf);
 }
 
-export async function markVerified(store: Store, id: string, at: Date): Promise<void> {
-  await store.prisma.archive.update({ where: { id }, data: { verifiedAt: at } });
-}
-
-const segmentOf = (row: {
-  sequence: number;
-  location: string;
-  rows: bigint;
-  bytes: bigint;
-  sha256: string;
-}) => ({
+const segmentOf = (row: ArchiveSegment): ArchiveSegmentView => ({
   sequence: row.sequence,
+  part: row.part,
+  batches: row.batches as number[] | null,
   location: row.location,
   rows: Number(row.rows),
   bytes: Number(row.bytes),
@@ -167,5 +175,9 @@ const viewOf = (archive: Archive & { database: Database }): ArchiveView => ({
   bytes: Number(archive.bytes),
   createdAt: archive.createdAt,
   verifiedAt: archive.verifiedAt,
+  checkedAt: archive.checkedAt,
+  problems: archive.problems as unknown as PlanNotice[],
+  state: archive.state,
+  expiredAt: archive.expiredAt,
   content: archive.content as unknown as ArchiveContent,
 });

@@ -60,6 +60,15 @@ export async function holdsOn(
   return rows.map(viewOf);
 }
 
+/** Which of them have been released; a hold of somebody else's control store has not. */
+export async function releasedOf({ prisma }: Store, ids: readonly string[]): Promise<string[]> {
+  const rows = await prisma.hold.findMany({
+    where: { id: { in: [...ids] }, releasedAt: { not: null } },
+    select: { id: true },
+  });
+  return rows.map(({ id }) => id);
+}
+
 /** @returns null when there is no such hold in force */
 export async function endHold(
   { prisma }: Store,

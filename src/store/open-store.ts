@@ -2,11 +2,13 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { DeclutterError } from '../errors.ts';
 import { PrismaClient } from './client/client.ts';
+import { Wishes } from './wishes.ts';
 
 /** The door to the control store. */
 export interface Store {
   readonly prisma: PrismaClient;
   readonly url: string;
+  readonly wishes: Wishes;
   close(): Promise<void>;
 }
 
@@ -38,7 +40,13 @@ export async function openStore(url: string): Promise<Store> {
       { cause },
     );
   }
-  return { prisma, url, close: () => prisma.$disconnect().then(() => pool.end()) };
+  const wishes = new Wishes(url);
+  const close = async () => {
+    await wishes.close();
+    await prisma.$disconnect();
+    await pool.end();
+  };
+  return { prisma, url, wishes, close };
 }
 
 /** Whether something failed in the control store, and not in what was asked of it. */

@@ -39,7 +39,7 @@ const isTrueArray = (type: Sql) =>
  * The name of a type with its modifier. format_type leaves out the schema of what the search_path finds, so only names that
  * the grammar itself knows are taken from it; bit and character without a length are the two where it would add one.
  */
-const typeName = (oid: Sql, modifier: Sql): Sql => sql`
+export const typeName = (oid: Sql, modifier: Sql): Sql => sql`
   (SELECT CASE
        WHEN e.oid IN (1042, 1560) AND ${modifier} < 0
          THEN 'pg_catalog.' || pg_catalog.quote_ident(e.typname) || CASE WHEN e.oid <> t.oid THEN '[]' ELSE '' END

@@ -142,8 +142,9 @@ const deleteSetColumns = sql`
      FROM pg_catalog.jsonb_array_elements_text(
             CASE WHEN pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(k) -> 'confdelsetcols') = 'array' THEN pg_catalog.to_jsonb(k) -> 'confdelsetcols' END) n)`;
 
-/** The trigger of the key that a DELETE of a referenced row fires. */
+/** The trigger of the key that a DELETE of a referenced row fires. Before PostgreSQL 15 a partitioned table has none: its partitions have. */
 const deletesLook = sql`
+  (t.relkind = 'p' AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 150000) OR
   EXISTS (SELECT FROM pg_catalog.pg_trigger g
            WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid AND g.tgtype & 8 <> 0 AND g.tgenabled IN ('O', 'A'))`;
 

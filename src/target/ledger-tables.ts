@@ -61,12 +61,19 @@ CREATE TABLE IF NOT EXISTS declutter.part (
   sha256 text,
   row_hash numeric,
   PRIMARY KEY (run_id, number, part)
+);
+CREATE TABLE IF NOT EXISTS declutter.hold (
+  id uuid PRIMARY KEY,
+  relation oid,
+  schema_name text NOT NULL,
+  table_name text NOT NULL,
+  reason text NOT NULL
 );`;
 
 /** Makes the ledger, or what an older one lacks. */
 export async function ensureLedger(session: Session): Promise<void> {
   const { present } = await session.one<{ present: boolean }>(
-    sql`SELECT pg_catalog.to_regclass('declutter.part') IS NOT NULL AS present`,
+    sql`SELECT pg_catalog.to_regclass('declutter.hold') IS NOT NULL AS present`,
   );
   if (present) return;
   await session.transaction(async () => {

@@ -3,7 +3,7 @@ import { integer, join, literal, type Sql, sql, toText } from './sql.ts';
 import { TargetError } from './sqlstate.ts';
 
 /** Raised when the ledger's tables or the order of a batch change: a worker leaves runs of a newer protocol alone. */
-const PROTOCOL = 2;
+const PROTOCOL = 3;
 
 interface EntryFrame {
   readonly segment: number;
@@ -18,7 +18,7 @@ export interface LedgerEntry {
   readonly rows: number;
   readonly cursor: unknown;
   readonly frame: EntryFrame | null;
-  /** rows of other tables that went along, by their place among the plan's relations */
+  /** what went along: rows by the place of their table among the plan's relations, lost references below 0 */
   readonly parts?: readonly {
     readonly part: number;
     readonly rows: number;
@@ -38,6 +38,8 @@ export interface LedgerPosition {
 
 export interface LedgerSegment {
   readonly sequence: number;
+  /** 0: the subject's rows. Told by the batches that wrote it, and not written itself */
+  readonly part?: number;
   readonly location: string;
   readonly sealed: boolean;
   readonly rows: number;
@@ -98,7 +100,7 @@ async function raiseFence(
     const { fence } = taken;
     await session.execute(sql`
       INSERT INTO declutter.lane (run_id, lane, fence)
-      SELECT ${runId}::pg_catalog.uuid, lane, ${integer(Number(fence))} FROM pg_catalog.generate_series(0, ${integer(LANES)}) AS lane
+      SELECT ${runId}::pg_catalog.uuid, lane, ${integer(Number(fence))} FROM pg_catalog.generate_series(0, ${integer(PROBE_LANE)}) AS lane
       ON CONFLICT (run_id, lane) DO UPDATE SET fence = excluded.fence`);
     const [last] = await session.query<{ number: number; cursor: unknown; total: string }>(sql`
       SELECT number, cursor, total_rows::pg_catalog.text AS total FROM declutter.batch
@@ -115,7 +117,8 @@ async function raiseFence(
 
 async function includedRows(session: Session, runId: string): Promise<number> {
   const { rows } = await session.one<{ rows: string }>(sql`
-    SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.text AS rows FROM declutter.part WHERE run_id = ${runId}::pg_catalog.uuid`);
+    SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.text AS rows FROM declutter.part
+     WHERE run_id = ${runId}::pg_catalog.uuid AND part >= 0`);
   return Number(rows);
 }
 
@@ -141,6 +144,9 @@ export const LANES = 2;
 /** For what is no batch: the list of segments. */
 const CONTROL_LANE = 0;
 
+/** For measurements, which wait for nobody there. */
+const PROBE_LANE = LANES + 1;
+
 /**
  * The row lock that every batch takes first, as text for a multi-statement message. Each lane has a row of its own: raising
  * the fence changes them all, and so waits for every batch that is under way.
@@ -150,6 +156,9 @@ export const fenceCheck = (runId: string, lane: number): string =>
     sql`SELECT fence::pg_catalog.text AS fence FROM declutter.lane
          WHERE run_id = ${runId}::pg_catalog.uuid AND lane = ${integer(lane)} FOR UPDATE`,
   );
+
+/** Locks a row that no batch needs, as text for a multi-statement message: the smallest change there is. */
+export const probeLock = (runId: string): string => fenceCheck(runId, PROBE_LANE);
 
 /** The ledger's entry for a batch, as text for a multi-statement message. */
 export function batchEntry(runId: string, position: LedgerPosition, done: LedgerEntry, ms: number): string {
@@ -179,11 +188,18 @@ function frameValues(frame: EntryFrame | null): Sql {
 
 export async function listSegments(session: Session, runId: string): Promise<LedgerSegment[]> {
   const rows = await session.query<
-    Record<'sequence' | 'location' | 'rows' | 'bytes', string> & { sealed: boolean; sha256: string | null }
+    Record<'sequence' | 'location' | 'rows' | 'bytes', string> & {
+      sealed: boolean;
+      sha256: string | null;
+      part: number;
+    }
   >(sql`
     SELECT sequence::pg_catalog.text AS sequence, location, sealed, rows::pg_catalog.text AS rows,
-           bytes::pg_catalog.text AS bytes, sha256
-      FROM declutter.segment WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY declutter.segment.sequence`);
+           bytes::pg_catalog.text AS bytes, sha256, coalesce(written.part, 0) AS part
+      FROM declutter.segment AS s
+      LEFT JOIN (SELECT segment, pg_catalog.min(part) AS part FROM declutter.part
+                  WHERE run_id = ${runId}::pg_catalog.uuid AND segment IS NOT NULL GROUP BY segment) AS written ON written.segment = s.sequence
+     WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY s.sequence`);
   return rows.map((row) => ({
     ...row,
     sequence: Number(row.sequence),
@@ -192,18 +208,35 @@ export async function listSegments(session: Session, runId: string): Promise<Led
   }));
 }
 
+/** The subject's rows of a batch are in one frame: those of the filter, and those that only came along (part 0). */
+const framesOf = (runId: string): Sql => sql`
+  SELECT b.number, 0 AS part, b.segment, b.start, b.length, b.rows + coalesce(own.rows, 0) AS rows, b.sha256, b.row_hash
+    FROM declutter.batch AS b
+    LEFT JOIN declutter.part AS own ON own.run_id = b.run_id AND own.number = b.number AND own.part = 0
+   WHERE b.run_id = ${runId}::pg_catalog.uuid AND b.segment IS NOT NULL
+   UNION ALL
+  SELECT p.number, p.part, p.segment, p.start, p.length, p.rows, p.sha256, p.row_hash
+    FROM declutter.part AS p WHERE p.run_id = ${runId}::pg_catalog.uuid AND p.segment IS NOT NULL`;
+
 /** The committed frames of one segment, in order. */
 export async function listFrames(session: Session, runId: string, segment: number): Promise<LedgerFrame[]> {
   const rows = await session.query<Record<'start' | 'length' | 'rows' | 'sha256', string>>(sql`
     SELECT start::pg_catalog.text AS start, length::pg_catalog.text AS length, rows::pg_catalog.text AS rows, sha256
-      FROM declutter.batch AS b
-     WHERE run_id = ${runId}::pg_catalog.uuid AND segment = ${integer(segment)} ORDER BY b.start`);
+      FROM (${framesOf(runId)}) AS frame WHERE segment = ${integer(segment)} ORDER BY frame.start`);
   return rows.map((row) => ({
     ...row,
     start: Number(row.start),
     length: Number(row.length),
     rows: Number(row.rows),
   }));
+}
+
+/** The numbers of the batches in each segment, in order: what parts of one batch belong together. */
+export async function listBatches(session: Session, runId: string): Promise<ReadonlyMap<number, number[]>> {
+  const rows = await session.query<{ segment: number; batches: number[] }>(sql`
+    SELECT segment, pg_catalog.json_agg(number ORDER BY start) AS batches FROM (${framesOf(runId)}) AS frame
+     GROUP BY segment ORDER BY segment`);
+  return new Map(rows.map(({ segment, batches }) => [segment, batches]));
 }
 
 /** Changes of the segment list, under the fence. @throws Fenced */
@@ -239,14 +272,16 @@ export async function removeSegment(session: Session, runId: string, sequence: n
     DELETE FROM declutter.segment WHERE run_id = ${runId}::pg_catalog.uuid AND sequence = ${integer(sequence)}`);
 }
 
-/** Rows and the sum of row hashes that the batches have put into the archive table. */
-export async function tableTotals(
+/** What the batches have put into the archive, in all or of one part; rowHash: of those in tables. */
+export async function archivedTotals(
   session: Session,
   runId: string,
+  part: number | null = null,
 ): Promise<{ rows: number; rowHash: string }> {
+  const wanted = part === null ? sql`true` : sql`frame.part = ${integer(part)}`;
   const { rows, hash } = await session.one<{ rows: string; hash: string }>(sql`
-    SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.text AS rows,
+    SELECT coalesce(pg_catalog.sum(frame.rows), 0)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(row_hash), 0)::pg_catalog.text AS hash
-      FROM declutter.batch WHERE run_id = ${runId}::pg_catalog.uuid AND segment IS NOT NULL`);
+      FROM (${framesOf(runId)}) AS frame WHERE ${wanted}`);
   return { rows: Number(rows), rowHash: hash };
 }

@@ -69,6 +69,30 @@ async function ownKeys(session: Session, relation: Relation): Promise<ForeignKey
   return relation.inbound.filter(({ oid, enforced }) => enforced && !skipped.has(oid));
 }
 
+export interface KeyBeside {
+  readonly name: string;
+  readonly child: string;
+  /** the partition, or the table itself */
+  readonly partition: string;
+}
+
+/** A foreign key that references a partitioned table, or one of its partitions by itself, beside those that are known by their OIDs. */
+export async function keyBeside(
+  session: Session,
+  { oid }: Pick<Relation, 'oid'>,
+  known: readonly number[],
+): Promise<KeyBeside | null> {
+  const keys = await session.query<KeyBeside>(sql`
+    SELECT k.conname AS name, k.conrelid::pg_catalog.regclass::pg_catalog.text AS child,
+           k.confrelid::pg_catalog.regclass::pg_catalog.text AS partition
+      FROM pg_catalog.pg_partition_tree(${integer(oid)}::pg_catalog.oid::pg_catalog.regclass) AS tree
+      JOIN pg_catalog.pg_constraint AS k ON k.confrelid = tree.relid AND k.contype = 'f'
+     WHERE k.conparentid = 0 AND NOT k.oid::pg_catalog.int8 = ANY (ARRAY[${join(known.map(integer), ', ')}]::pg_catalog.int8[])
+       AND pg_catalog.to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'
+     ORDER BY k.oid LIMIT 1`);
+  return keys[0] ?? null;
+}
+
 /** "FROM ONLY t AS a"; the rows of a partitioned table are in its partitions. */
 export const rowsOf = (relation: Relation, alias: Sql): Sql =>
   sql`${relation.kind === 'PARTITIONED' ? sql`` : sql`ONLY `}${ident(relation.schema, relation.name)} AS ${alias}`;

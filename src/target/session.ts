@@ -1,9 +1,11 @@
 import { isIP } from 'node:net';
-import { finished } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { TlsMode } from '../domain/words.ts';
 import { CopyOut, type OnData } from './copy-out.ts';
+import { piecesOf } from './pieces.ts';
 import { type BoundStatement, type Sql, toQuery } from './sql.ts';
 import { targetFailure } from './sqlstate.ts';
 
@@ -205,7 +207,7 @@ export class Session {
 
   /** COPY ... FROM STDIN of these rows, within a transaction. */
   async copyIn(text: string, rows: Buffer): Promise<void> {
-    await this.guard(() => finished(this.#client.query(copyFrom(text)).end(rows)));
+    await this.guard(() => pipeline(Readable.from(piecesOf(rows)), this.#client.query(copyFrom(text))));
   }
 
   /** The pid that was announced at log-in. A connection pooler announces another than the one of the backend that serves. */

@@ -37,6 +37,14 @@ const REMEDIES = [
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
     limits: { maxShare: 0.6 },
   }),
+  planRemedy('Deduplication', 'leave one row of each key', {
+    ...table,
+    key: [{ column: 'email', ignoreCase: true, trim: true }],
+    keep: { by: 'id', order: 'LOWEST' },
+    references: 'REPOINT',
+    where: { all: [{ any: [{ column: 'deleted', op: 'EQ', value: 'false' }, { column: 'deleted', op: 'IS_NULL' }] }] },
+    destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+  }),
 ];
 
 describe('a remedy', () => {

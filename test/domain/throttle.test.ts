@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
-import { throttleFrom } from '../../src/domain/throttle.ts';
+import { changedThrottle, throttleFrom } from '../../src/domain/throttle.ts';
 
 describe('throttleFrom', () => {
   it('rests four fifths of the time, in batches of 5 ms, unless told otherwise', () => {
@@ -10,11 +10,6 @@ describe('throttleFrom', () => {
   it('makes longer batches where no rest is wanted, but not against a given length', () => {
     expect(throttleFrom({ dutyCycle: 1 }).batchMs).toBe(20);
     expect(throttleFrom({ dutyCycle: 1, batchMs: 3 }).batchMs).toBe(3);
-  });
-
-  it('keeps what a run already has where a change says nothing', () => {
-    const known = { ...DEFAULT_THROTTLE, batchRows: 77 };
-    expect(throttleFrom({ dutyCycle: 0.5 }, known)).toEqual({ ...known, dutyCycle: 0.5 });
   });
 
   it.each([
@@ -31,4 +26,35 @@ describe('throttleFrom', () => {
       expect(() => throttleFrom(input)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
     },
   );
+});
+
+describe('changedThrottle', () => {
+  const known = { ...DEFAULT_THROTTLE, batchRows: 77, maxActiveSessions: 5, maxReplicaLagMs: 1 };
+
+  it('keeps what a run already has where a change says nothing', () => {
+    expect(changedThrottle({ dutyCycle: 0.5 }, known, false)).toEqual({ ...known, dutyCycle: 0.5 });
+  });
+
+  it('takes a bound away by null, or gives back what a plan has without it', () => {
+    const nothing = { maxActiveSessions: null, maxReplicaLagMs: null, window: null, maxSlowdown: null };
+    expect(changedThrottle(nothing, { ...known, maxSlowdown: 2 }, false)).toEqual({
+      ...known,
+      maxActiveSessions: null,
+      maxReplicaLagMs: DEFAULT_THROTTLE.maxReplicaLagMs,
+      maxSlowdown: DEFAULT_THROTTLE.maxSlowdown,
+    });
+  });
+
+  it('gives back the length of batches that fits the rest, and the store', () => {
+    const long = { ...known, batchMs: 400 };
+    expect(changedThrottle({ batchMs: null }, long, false).batchMs).toBe(5);
+    expect(changedThrottle({ batchMs: null, dutyCycle: 1 }, long, false).batchMs).toBe(20);
+    expect(changedThrottle({ batchMs: null }, long, true).batchMs).toBe(50);
+  });
+
+  it('refuses what a plan refuses', () => {
+    expect(() => changedThrottle({ maxSlowdown: 0.5 }, known, false)).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT' }),
+    );
+  });
 });

@@ -4,7 +4,8 @@ import { makeAnalysisUseCases } from '../../src/analysis/analysis-use-cases.ts';
 import { systemClock } from '../../src/clock.ts';
 import { makeConnect } from '../../src/databases/connect.ts';
 import { makeLog } from '../../src/log.ts';
-import { type SnapshotRounds, startSnapshotRounds } from '../../src/schedule/snapshot-rounds.ts';
+import type { Rounds } from '../../src/schedule/rounds.ts';
+import { startSnapshotRounds } from '../../src/schedule/snapshot-rounds.ts';
 import { listDatabases } from '../../src/store/databases.ts';
 import { openStore, type Store } from '../../src/store/open-store.ts';
 import { takeSnapshotTurn } from '../../src/store/snapshot-turns.ts';
@@ -23,7 +24,7 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 describe('rounds of snapshots', () => {
   let control: TestStore;
   let targets: TestDatabase[];
-  const rounds: SnapshotRounds[] = [];
+  const rounds: Rounds[] = [];
   const ids: Record<string, string> = {};
 
   beforeAll(async () => {

@@ -1,3 +1,4 @@
+import { makeArchiveKeys } from '../../src/archive/archive-keys.ts';
 import type { ArchiveStore } from '../../src/archive/archive-store.ts';
 import { makeFileStore } from '../../src/archive/file-store.ts';
 import { makeS3Store, type S3Settings } from '../../src/archive/s3-store.ts';
@@ -9,6 +10,7 @@ import { makeLog } from '../../src/log.ts';
 import type { Operation } from '../../src/operations/define-operation.ts';
 import { archive } from '../../src/operations/kinds/archive.ts';
 import { orphanRemoval } from '../../src/operations/kinds/orphan-removal.ts';
+import { deduplication } from '../../src/operations/kinds/deduplication.ts';
 import { purge } from '../../src/operations/kinds/purge.ts';
 import { reindex } from '../../src/operations/kinds/reindex.ts';
 import { reorganization } from '../../src/operations/kinds/reorganization.ts';
@@ -17,7 +19,7 @@ import type { Store } from '../../src/store/open-store.ts';
 import { Session, type TargetAddress } from '../../src/target/session.ts';
 
 const OPERATIONS = new Map<string, Operation>(
-  [purge, archive, orphanRemoval, restore, reindex, reorganization].map((operation) => [
+  [purge, archive, deduplication, orphanRemoval, restore, reindex, reorganization].map((operation) => [
     operation.kind,
     operation as unknown as Operation,
   ]),
@@ -29,6 +31,7 @@ export function engineDeps(
   archiveDir: string,
   times: EngineDeps['times'],
   s3: S3Settings | null = null,
+  keys: readonly string[] = [],
 ): EngineDeps {
   const stores: ArchiveStore[] = [
     makeFileStore('local', archiveDir),
@@ -37,12 +40,13 @@ export function engineDeps(
   return {
     store,
     clock: systemClock,
-    log: makeLog('silent'),
+    log: makeLog(process.env['DEDUP_LOG'] ? 'error' : 'silent'),
     times,
     connect: (_id, settings) => Session.open(address, settings),
     operations: OPERATIONS,
     healthChecks: HEALTH_CHECKS,
     archiveStores: new Map(stores.map((store) => [store.name, store])),
+    archiveKeys: makeArchiveKeys(keys.map((key) => Buffer.from(key, 'hex'))),
     loadPlan: async (id) => {
       const plan = await store.prisma.plan.findUniqueOrThrow({ where: { id } });
       return { spec: plan.spec as unknown as PlanSpec, hash: plan.hash };

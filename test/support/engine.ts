@@ -13,6 +13,7 @@ import { claimRun } from '../../src/store/leases.ts';
 import { createRun, requireRun, type RunView } from '../../src/store/runs.ts';
 import { touchedTables } from '../../src/planning/included-tables.ts';
 import { readRelation, type Relation } from '../../src/target/catalog.ts';
+import { readMergeGraph } from '../../src/target/merge-graph.ts';
 import { followedBy, readReached } from '../../src/target/reached-tables.ts';
 import { fingerprintSql } from '../../src/target/fingerprint.ts';
 import { readIdentity } from '../../src/target/identity.ts';
@@ -26,6 +27,8 @@ export interface TestEngine {
   readonly storeUrl: string;
   readonly archiveDir: string;
   readonly s3: S3Settings | null;
+  /** what archives are encrypted with, as hex */
+  readonly keys: readonly string[];
   /** A run of a plan made by hand, queued. */
   queue(
     table: { schema?: string; name: string },
@@ -42,10 +45,11 @@ export async function testEngine(
   database: TestDatabase,
   times = { leaseMs: 10_000, heartbeatMs: 500 },
   s3: S3Settings | null = null,
+  keys: readonly string[] = [],
 ): Promise<TestEngine> {
   const { store, url, close } = await testStore();
   const archiveDir = await mkdtemp(path.join(tmpdir(), 'declutter-archive-'));
-  const deps = engineDeps(store, database.address, archiveDir, times, s3);
+  const deps = engineDeps(store, database.address, archiveDir, times, s3, keys);
   const { id: databaseId } = await store.prisma.database.create({
     data: {
       name: database.name,
@@ -63,6 +67,7 @@ export async function testEngine(
     storeUrl: url,
     archiveDir,
     s3,
+    keys,
     queue: async ({ schema = 'public', name }, operation, change = {}) => {
       const spec = { ...(await specOf(database, schema, name, operation)), ...change };
       const planId = randomUUID();
@@ -134,6 +139,10 @@ async function tablesOf(
   relation: Relation,
   operation: OperationSpec,
 ): Promise<readonly Relation[]> {
+  if (operation.kind === 'DEDUPLICATION') {
+    const follow = operation.references === 'REPOINT';
+    return follow ? (await readMergeGraph(session, relation, { follow })).tables : [relation];
+  }
   if (!('dependents' in operation) || operation.dependents === 'REFUSE') return [relation];
   return touchedTables(await readReached(session, relation, followedBy('INCLUDE')));
 }

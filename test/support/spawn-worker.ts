@@ -20,6 +20,7 @@ export interface ProcessInput {
   readonly address: Omit<TargetAddress, 'password'> & { readonly password: string };
   readonly archiveDir: string;
   readonly s3: S3Settings | null;
+  readonly keys: readonly string[];
   readonly times: { readonly leaseMs: number; readonly heartbeatMs: number };
   /** as in DECLUTTER_FAILPOINTS */
   readonly failpoints: string;
@@ -70,6 +71,7 @@ async function start(
     archiveDir: engine.archiveDir,
     times,
     s3: engine.s3,
+    keys: engine.keys,
     failpoints,
   };
   const [program = '', ...args] = [

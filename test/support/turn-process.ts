@@ -10,7 +10,7 @@ const input = JSON.parse(process.argv[2] ?? '') as ProcessInput & { readonly run
 if (input.failpoints !== '') setFailpoints(parseFailpoints(input.failpoints) ?? []);
 const store = await openStore(input.storeUrl);
 const address = { ...input.address, password: () => Promise.resolve(input.address.password) };
-const deps = engineDeps(store, address, input.archiveDir, input.times, input.s3);
+const deps = engineDeps(store, address, input.archiveDir, input.times, input.s3, input.keys);
 const claim = await claimRun(store, input.runId, String(process.pid), input.times.leaseMs);
 process.stdout.write('ready\n');
 if (claim) await executeRun(deps, claim, new AbortController().signal);

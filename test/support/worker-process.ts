@@ -10,7 +10,7 @@ const input = JSON.parse(process.argv[2] ?? '') as ProcessInput;
 if (input.failpoints !== '') setFailpoints(parseFailpoints(input.failpoints) ?? []);
 const store = await openStore(input.storeUrl);
 const address = { ...input.address, password: () => Promise.resolve(input.address.password) };
-const deps = engineDeps(store, address, input.archiveDir, input.times, input.s3);
+const deps = engineDeps(store, address, input.archiveDir, input.times, input.s3, input.keys);
 const queue = await openQueue(input.storeUrl, deps.log);
 const worker = await startWorker({ ...deps, queue, concurrency: 4 });
 process.on('SIGTERM', () => {

@@ -9,6 +9,7 @@ import {
   isCounted,
 } from '../count-duplicates.ts';
 import { type AnalysisContext, defineAnalysis } from '../define-analysis.ts';
+import { duplicateRemedy } from '../duplicate-remedy.ts';
 import { type KeyPart, type ProposedKey, proposeKeys } from '../duplicate-keys.ts';
 import { countInWords, lookAtKey } from '../look-at-key.ts';
 import { isNotRead } from '../row-reader.ts';
@@ -71,7 +72,8 @@ async function judge(key: ProposedKey, context: AnalysisContext): Promise<FoundF
     context.rows.exact && sample.method !== 'COUNT' ? await countDuplicates(context.rows, question) : sample;
   const count = isNotRead(exact) ? sample : exact;
   if (isNoKey(key, count)) return null;
-  if (count.surplus > 0) return faultOf(key, count, isNotRead(exact) ? exact.notRead : null);
+  if (count.surplus > 0)
+    return faultOf(key, count, isNotRead(exact) ? exact.notRead : null, context.databaseName);
   if (count.method === 'COUNT') return null;
   return unsure(
     key,
@@ -84,7 +86,12 @@ async function judge(key: ProposedKey, context: AnalysisContext): Promise<FoundF
 const isNoKey = ({ mostSurplus }: ProposedKey, { estimated, filled, surplus, rows }: DuplicateCount) =>
   estimated > filled * mostSurplus || surplus > rows * mostSurplus;
 
-function faultOf(key: ProposedKey, count: DuplicateCount, notCounted: string | null): FoundFault {
+function faultOf(
+  key: ProposedKey,
+  count: DuplicateCount,
+  notCounted: string | null,
+  database: string,
+): FoundFault {
   const { subject, softDelete } = key;
   const doubts = doubtsAbout(key, count);
   const words = { COUNT: '', LOOK_UP: 'about ', SAMPLE: 'at least ' }[count.method];
@@ -119,7 +126,7 @@ function faultOf(key: ProposedKey, count: DuplicateCount, notCounted: string | n
       softDelete,
       doubts,
     },
-    remedy: null,
+    remedy: doubts.length > 0 ? null : duplicateRemedy(key, database),
   };
 }
 

@@ -10,6 +10,7 @@ export const criticalLoad: HealthCheck = {
     if (active === null) return ACTIVITY_HIDDEN;
     if (active < criticalActiveSessions) return null;
     return {
+      code: 'OVERLOAD',
       pause: `${active} other sessions were active; from ${criticalActiveSessions} on the run pauses. Resume it when the load is over.`,
     };
   },

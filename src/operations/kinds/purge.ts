@@ -46,7 +46,7 @@ async function withDependents(
     async (batchSession, places, size) => {
       const closure = await lockClosure(batchSession, reached, { places, filter }, size);
       if (closure.chosen === 0) return { rows: 0, store: keepsNothing };
-      await deleteClosure(batchSession, closure);
+      await deleteClosure(batchSession, reached, closure);
       const parts = closure.included.map(({ relation: { oid }, rows }) => ({
         part: plan.relations.findIndex((planned) => planned.oid === oid),
         rows,

@@ -1,8 +1,6 @@
 import type { OperationSpec } from '../../domain/plan.ts';
-import { readRelation, type Relation } from '../../target/catalog.ts';
-import { ident, sql, toText } from '../../target/sql.ts';
-import { release } from '../../release.ts';
-import { columnDefinitions } from '../archive-table.ts';
+import type { Relation } from '../../target/catalog.ts';
+import { ident, type Sql, sql, toText } from '../../target/sql.ts';
 import {
   BatchTooLarge,
   type BatchWork,
@@ -10,72 +8,65 @@ import {
   type Operation,
   type OperationContext,
   type Piece,
+  type StoredPart,
   type Treated,
 } from '../define-operation.ts';
-import type { SourceArchive, StoredFrame } from '../../archive/source-archive.ts';
-import { Stop } from '../../domain/stop.ts';
+import type { SourceArchive, StoredBatch } from '../../archive/source-archive.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { keepsNothing, pickedWork } from '../picked-work.ts';
+import { type Lost, pointBack } from '../point-back.ts';
 import { insertRows, type Restoring } from '../restore-rows.ts';
+import { lostReferences, type RestoredTable, restoredTables } from '../restored-tables.ts';
+import { SkippedRows } from '../skipped-rows.ts';
+import { makeStages, rowsIn, stageBatches } from '../stage-batches.ts';
 
 type Restore = Extract<OperationSpec, { kind: 'RESTORE' }>;
 type Context = OperationContext<Restore>;
 
-const STAGE = ident('pg_temp', 'declutter_stage');
+interface Scene extends Restoring {
+  readonly source: SourceArchive;
+  readonly tables: readonly RestoredTable[];
+  readonly lost: readonly Lost[];
+  readonly skips: SkippedRows;
+}
 
-/** Puts archived rows back, by COPY into a temporary table and INSERT from there; the archive stays as it is. */
+/** Puts archived rows back, by COPY into temporary tables and INSERT from there; the archive stays as it is. */
 export const restore = {
   kind: 'RESTORE',
   counts: 'rowsRestored',
-  async open(context: Context): Promise<BatchWork> {
-    const source = context.source;
+  async open({ session, spec, source, cursor }: Context): Promise<BatchWork> {
     if (!source) throw new TypeError('A restore needs an archive');
-    const target = await targetTable(context, source);
-    return source.content.holder ? fromTable(context, source, target) : fromFrames(context, source, target);
+    const { content } = source;
+    const tables = await restoredTables(session, spec, content);
+    const lost = await lostReferences(session, spec, content, tables);
+    const scene: Scene = { session, spec, content, source, tables, lost, skips: new SkippedRows(cursor) };
+    const byPlace = content.holder !== null && content.batchColumn === undefined;
+    return byPlace ? fromTable(scene, cursor) : fromBatches(scene, cursor);
   },
 } satisfies Operation<Restore>;
 
-/** The source as it is today, or the side table, made when absent. */
-async function targetTable(context: Context, source: SourceArchive): Promise<Relation> {
-  const { session, spec } = context;
-  if (spec.into === 'SIDE_TABLE') {
-    const columns = source.content.columns.map((column) => ({ ...column, collation: null }));
-    await session.transaction(() =>
-      session.execute(
-        sql`CREATE TABLE IF NOT EXISTS ${ident(spec.schema, spec.table)} (${columnDefinitions(columns)})`,
-      ),
-    );
-  }
-  const relation = await session.transaction(() => readRelation(session, spec.schema, spec.table));
-  if (!relation)
-    throw new Stop('SCHEMA_DRIFT', `The table ${spec.schema}.${spec.table} is not there any more.`, 'FAILED');
-  return relation;
-}
-
-async function fromFrames(context: Context, source: SourceArchive, target: Relation): Promise<BatchWork> {
-  const { session } = context;
-  const restoring = { session, spec: context.spec, source, target };
-  const columns = source.content.columns.map((column) => ({ ...column, collation: null }));
-  await session.transaction(() =>
-    session.execute(
-      sql`CREATE TEMPORARY TABLE IF NOT EXISTS declutter_stage (${columnDefinitions(columns)}) ON COMMIT DELETE ROWS`,
-    ),
-  );
-  const skips = new SkippedRows(context.cursor);
-  let picked = frameOf(context.cursor);
+/**
+ * Batch by batch, the last one first: what a batch took along can reference what went in later ones, and never what had gone
+ * before.
+ */
+async function fromBatches(scene: Scene, cursor: Json): Promise<BatchWork> {
+  const { session, source, tables, skips } = scene;
+  if (source.content.holder === null) await makeStages(session, source.content);
+  const order = orderOf(source, cursor);
+  let picked = order.done;
   let confirmed = picked;
   const ends = new Map<Piece, number>();
   return {
     mode: 'BATCHES',
-    overlaps: false, // the stage belongs to this one session
+    overlaps: false, // the stages belong to this one session
     get hasNext() {
-      return picked < source.frames.length;
+      return picked < order.batches.length;
     },
     prepare: () => Promise.resolve(false),
     pick: (size) => {
-      const frames = source.frames.slice(picked, upTo(source, picked, size.units));
-      const end = picked + frames.length;
-      const piece: Piece = { treat: () => putBack(restoring, skips, frames, end) };
+      const batches = order.batches.slice(picked, upTo(order.batches, picked, size.units));
+      const end = picked + batches.length;
+      const piece: Piece = { treat: () => putBack(scene, batches, { [order.name]: end }) };
       ends.set(piece, end);
       picked = end;
       return piece;
@@ -85,65 +76,101 @@ async function fromFrames(context: Context, source: SourceArchive, target: Relat
       skips.confirm();
     },
     rewind: () => (picked = confirmed),
-    finish: () => moveSequences(context, target),
+    finish: () => moveSequences(scene, tables),
     remark: () => skips.remark,
   };
 }
 
-/** How many frames are back. */
-const frameOf = (cursor: Json): number =>
-  typeof cursor === 'number' ? cursor : ((cursor as { frame: number } | null)?.frame ?? 0);
-
-async function putBack(
-  restoring: Restoring,
-  skips: SkippedRows,
-  frames: readonly StoredFrame[],
-  end: number,
-): Promise<Treated> {
-  for (const frame of frames) {
-    const bytes = await frame.read();
-    await restoring.session.copyIn(toText(sql`COPY ${STAGE} FROM STDIN`), bytes);
-    release(bytes);
-  }
-  const { rows, skipped } = await insertRows(restoring, STAGE);
-  const units = frames.reduce((sum, frame) => sum + frame.rows, 0);
-  return { units, rows, cursor: { frame: end, ...skips.with(skipped) }, store: keepsNothing };
+interface Order {
+  readonly batches: readonly StoredBatch[];
+  /** how many of them are back */
+  readonly done: number;
+  /** what the cursor calls that */
+  readonly name: string;
 }
 
-/** As many whole frames as hold the wanted rows; one at least. */
-function upTo(source: SourceArchive, from: number, rows: number): number {
+/** A run of an earlier version goes on as it began, with the first batch first. */
+function orderOf({ batches }: SourceArchive, cursor: Json): Order {
+  const { batch = 0, frame } = (typeof cursor === 'number' ? { frame: cursor } : (cursor ?? {})) as {
+    readonly batch?: number;
+    readonly frame?: number;
+  };
+  return frame === undefined
+    ? { batches: batches.toReversed(), done: batch, name: 'batch' }
+    : { batches, done: frame, name: 'frame' };
+}
+
+async function putBack(
+  scene: Scene,
+  batches: readonly StoredBatch[],
+  cursor: { readonly [name: string]: number },
+): Promise<Treated> {
+  const { session, content, tables, skips } = scene;
+  const sources = await stageBatches(session, content, batches);
+  const staged = tables.flatMap((table) => {
+    const from = sources.get(table.part);
+    return from === undefined ? [] : [{ ...table, from }];
+  });
+  const { rows, skipped } = await insertRows(scene, staged);
+  const { parts, unpointed } = await pointAllBack(scene, sources);
+  const units = batches.reduce((sum, batch) => sum + batch.rows, 0);
+  return {
+    units,
+    rows,
+    cursor: { ...cursor, ...skips.with({ skipped, unpointed }) },
+    store: keepsNothing,
+    storeParts: () => Promise.resolve(parts),
+  };
+}
+
+/** In the other order than they were lost in. A filter leaves references alone whose rows it leaves out. */
+async function pointAllBack({ session, spec, lost }: Scene, sources: ReadonlyMap<number, Sql>) {
+  const parts: StoredPart[] = [];
+  let unpointed = 0;
+  for (const one of lost.toReversed()) {
+    const from = sources.get(one.part);
+    if (from === undefined) continue;
+    const { lines } = await session.one<{ lines: number }>(
+      sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS lines FROM ${from} AS stage`,
+    );
+    const rows = await pointBack(session, one, from);
+    if (rows > 0) parts.push({ part: one.part, rows, frame: null });
+    if (spec.where === null) unpointed += lines - rows;
+  }
+  return { parts, unpointed };
+}
+
+/** As many whole batches as hold the wanted rows; one at least. */
+function upTo(batches: readonly StoredBatch[], from: number, rows: number): number {
   let end = from;
   let sum = 0;
-  while (end < source.frames.length) {
-    sum += source.frames[end]?.rows ?? 0;
+  while (end < batches.length) {
+    sum += batches[end]?.rows ?? 0;
     if (end > from && sum > rows) break;
     end += 1;
   }
   return end;
 }
 
-async function fromTable(context: Context, source: SourceArchive, target: Relation): Promise<BatchWork> {
-  const { session } = context;
-  const { schema, name } = source.content.holder as { schema: string; name: string };
-  const holder = ident(schema, name);
-  const picker = new RowPicker(session, holder, sql`true`, 'HEAP_RANGES', context.cursor, { lists: false });
+/** Rows that never reference each other, by their places. */
+async function fromTable(scene: Scene, cursor: Json): Promise<BatchWork> {
+  const { session, content, tables, skips } = scene;
+  const { schema, name } = content.holder as { schema: string; name: string };
+  const picker = new RowPicker(session, ident(schema, name), sql`true`, 'HEAP_RANGES', cursor, { lists: false });
   await picker.open();
-  const skips = new SkippedRows(context.cursor);
+  const [table] = tables as readonly [RestoredTable];
   const work = pickedWork(
     picker,
     async (batchSession, places, size) => {
-      const from = sql`(SELECT * FROM ONLY ${holder} WHERE ${places})`;
+      const from = sql`(${rowsIn(content, 0, places)})`;
       const { archived } = await batchSession.one<{ archived: number }>(
         sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS archived FROM ${from} AS stage`,
       );
       if (archived > size.maxRows) throw new BatchTooLarge('ROWS');
-      const { rows, skipped } = await insertRows(
-        { session: batchSession, spec: context.spec, source, target },
-        from,
-      );
-      return { rows, store: keepsNothing, mark: skips.with(skipped) };
+      const { rows, skipped } = await insertRows({ ...scene, session: batchSession }, [{ ...table, from }]);
+      return { rows, store: keepsNothing, mark: skips.with({ skipped, unpointed: 0 }) };
     },
-    { overlaps: false, finish: () => moveSequences(context, target) },
+    { overlaps: false, finish: () => moveSequences(scene, tables) },
   );
   return {
     ...work,
@@ -158,39 +185,19 @@ async function fromTable(context: Context, source: SourceArchive, target: Relati
   };
 }
 
-/** Rows that were left out, counted along with the cursor, so that whoever goes on knows of those before. One batch is under way at a time. */
-class SkippedRows {
-  #confirmed: number;
-  #open = 0;
-
-  constructor(cursor: Json) {
-    this.#confirmed = (cursor as { skipped?: number } | null)?.skipped ?? 0;
-  }
-
-  with(skipped: number): { readonly skipped: number } {
-    this.#open = skipped;
-    return { skipped: this.#confirmed + skipped };
-  }
-
-  confirm(): void {
-    this.#confirmed += this.#open;
-    this.#open = 0;
-  }
-
-  get remark(): string | null {
-    if (this.#confirmed === 0) return null;
-    return `${this.#confirmed} archived rows were left out: their keys are taken. To see them, restore into a side table.`;
-  }
+async function moveSequences(scene: Scene, tables: readonly RestoredTable[]): Promise<void> {
+  for (const { target } of tables) await moveSequencesOf(scene, target);
 }
 
 /** A sequence that lags behind the restored values would hand them out again; it is moved on, never back. */
-async function moveSequences({ session }: Context, target: Relation): Promise<void> {
+async function moveSequencesOf({ session }: Scene, target: Relation): Promise<void> {
+  const only = target.kind === 'PARTITIONED' ? sql`` : sql`ONLY `;
   for (const { name, sequence } of target.columns) {
     if (!sequence) continue;
     const sequenceName = ident(sequence.schema, sequence.name);
     await session.query(sql`
       SELECT pg_catalog.setval(${toText(sequenceName)}::pg_catalog.regclass, top.value)
-        FROM (SELECT pg_catalog.max(${ident(name)})::pg_catalog.int8 AS value FROM ONLY ${ident(target.schema, target.name)}) AS top,
+        FROM (SELECT pg_catalog.max(${ident(name)})::pg_catalog.int8 AS value FROM ${only}${ident(target.schema, target.name)}) AS top,
              ${sequenceName} AS now
        WHERE (top.value > now.last_value OR top.value = now.last_value AND NOT now.is_called)
          AND (SELECT seqincrement FROM pg_catalog.pg_sequence

@@ -33,6 +33,7 @@ describe('blocked sessions', () => {
       throttle: { ...DEFAULT_THROTTLE, maxBlockedSessions },
       tables: [],
       now: new Date(),
+      archiveFreeBytes: () => Promise.resolve(null),
     });
 
   async function untilSomebodyWaits(): Promise<void> {

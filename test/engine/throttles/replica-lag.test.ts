@@ -37,6 +37,7 @@ describe('replica lag', () => {
       throttle: { ...DEFAULT_THROTTLE, maxReplicaLagMs, maxReplicaLagBytes },
       tables: [],
       now: new Date(),
+      archiveFreeBytes: () => Promise.resolve(null),
     });
 
   it('does not object where there is no standby', async () => {

@@ -50,6 +50,7 @@ async function ask(
     throttle: { ...DEFAULT_THROTTLE, ...change },
     tables: [Number(item?.['oid'])],
     now: given.now ?? new Date(),
+    archiveFreeBytes: () => Promise.resolve(null),
   });
 }
 

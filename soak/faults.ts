@@ -1,0 +1,284 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import { setTimeout as rest } from 'node:timers/promises';
+import { parse } from 'graphql';
+import type { TypedDocument } from '../src/cli/client/api-client.ts';
+import {
+  PlanArchiveDocument,
+  PlanPurgeDocument,
+  PlanRestoreDocument,
+  RunDocument,
+  StartRunDocument,
+} from '../src/cli/client/generated/api.ts';
+import type { RunReport } from '../src/cli/client/follow-run.ts';
+import { makeAudit } from '../src/store/audit.ts';
+import { openStore } from '../src/store/open-store.ts';
+import { drawFault } from './fault-list.ts';
+import { type FaultProduct, startFaultProduct } from './fault-product.ts';
+import {
+  compareTable,
+  FILTER,
+  KINDS,
+  makeTable,
+  type SoakTable,
+  tableOf,
+  useTables,
+} from './fault-tables.ts';
+
+interface Options {
+  readonly faults: number;
+  readonly rows: number;
+  readonly folder: string;
+  readonly check: (what: string, seen: unknown, wanted: unknown) => void;
+}
+
+const LEASE_MS = 2_000;
+/** A third of the time of a fault's round is spent on rows; the rest is for the next fault to come. */
+const THROTTLE = { dutyCycle: 0.05, batchRows: 250 };
+
+const resumeDocument = parse('mutation Resume($id: ID!) { resumeRun(id: $id) { id } }') as TypedDocument<
+  object,
+  { id: string }
+>;
+const retryDocument = parse('mutation Retry($id: ID!) { retryRun(id: $id) { id } }') as TypedDocument<
+  object,
+  { id: string }
+>;
+
+/** Random faults while an application writes; then every row is counted for. */
+export async function soakThroughFaults(options: Options): Promise<void> {
+  const { folder, check } = options;
+  mkdirSync(path.join(folder, 'archives'), { recursive: true });
+  const mounted = mountSmall(path.join(folder, 'archives'));
+  const product = await startFaultProduct(folder, LEASE_MS);
+  const tally = new Map<string, number>();
+  const reasons = new Map<string, number>();
+  try {
+    const admin = await product.connect('postgres');
+    await admin.query('CREATE DATABASE soak');
+    await admin.end();
+    await product.register('soak');
+    const begun = performance.now();
+    for (let round = 1, left = options.faults; left > 0; round += 1) {
+      left -= await playRound(product, round, left, { ...options, tally, reasons });
+      process.stdout.write(
+        `       ${options.faults - left} faults after ${Math.round((performance.now() - begun) / 1_000)} s\n`,
+      );
+    }
+    await checkAudit(product, check);
+  } finally {
+    await product.stop();
+    if (mounted) execFileSync('umount', [path.join(folder, 'archives')]);
+  }
+  const lines = (counts: Map<string, number>) =>
+    [...counts]
+      .sort()
+      .map(([what, n]) => `${n} x ${what}`)
+      .join(', ');
+  process.stdout.write(`Faults: ${lines(tally)}\nPauses: ${lines(reasons)}\n`);
+}
+
+interface Round extends Options {
+  readonly tally: Map<string, number>;
+  readonly reasons: Map<string, number>;
+}
+
+interface Job {
+  readonly table: SoakTable;
+  readonly runId: string;
+}
+
+/** Every kind of deletion at once, then the archives are put back; returns how many faults there were. */
+async function playRound(
+  product: FaultProduct,
+  round: number,
+  left: number,
+  options: Round,
+): Promise<number> {
+  const tables = KINDS.map((kind) => tableOf(kind, round, options.rows));
+  const client = await product.connect();
+  for (const table of tables) await makeTable(client, table);
+  const stopped = new AbortController();
+  const using = useTables(product, tables, stopped.signal);
+  const jobs: Job[] = [];
+  for (const table of tables) jobs.push({ table, runId: await startDeletion(product, table) });
+  let faults = await drive(product, jobs, left, options);
+  stopped.abort();
+  const done = await using;
+  options.check(`round ${round}: the application was at work`, done > 100, true);
+  await client.end();
+  for (const job of jobs) await compare(product, job, options, false);
+  const archives = jobs.filter(({ table: { kind } }) => kind === 'FILES' || kind === 'TABLE');
+  const restores: Job[] = [];
+  for (const { table, runId } of archives)
+    restores.push({ table, runId: await startRestore(product, runId) });
+  faults += await drive(product, restores, left - faults, options);
+  for (const job of restores) await compare(product, job, options, true);
+  await clear(product, tables, jobs);
+  return faults;
+}
+
+/** Faults, one after the other, until every run has succeeded; whoever waits for somebody is resumed. */
+async function drive(
+  product: FaultProduct,
+  jobs: readonly Job[],
+  most: number,
+  options: Round,
+): Promise<number> {
+  const { tally, reasons, check } = options;
+  const finished = new AbortController();
+  const watching = (async () => {
+    while (!finished.signal.aborted) {
+      const states = await Promise.all(jobs.map(({ runId }) => nudge(product, runId, reasons)));
+      if (states.every((state) => state === 'SUCCEEDED')) finished.abort();
+      await rest(200);
+    }
+  })();
+  const tables = jobs.map(({ table: { name } }) => name);
+  let faults = 0;
+  for (; faults < most && !finished.signal.aborted; faults += 1) {
+    await rest(Math.random() * 1_500);
+    const fault = drawFault();
+    tally.set(fault.name, (tally.get(fault.name) ?? 0) + 1);
+    await fault
+      .happen(product, tables)
+      .catch((error: unknown) => check(fault.name, String(error), 'no error'));
+  }
+  await watching;
+  return faults;
+}
+
+/** Resumes a run that waits for a person, as one would who has seen its reason. */
+async function nudge(product: FaultProduct, runId: string, reasons: Map<string, number>): Promise<string> {
+  try {
+    const api = await product.client();
+    const { run } = await api.request(RunDocument, { id: runId });
+    if (run?.state !== 'PAUSED' && run?.state !== 'FAILED') return run?.state ?? 'UNKNOWN';
+    const reason = `${run.state} ${run.stateCode ?? ''}`;
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    if (run.state === 'FAILED') process.stdout.write(`       ${reason}: ${run.stateReason ?? ''}\n`);
+    await api.request(run.state === 'PAUSED' ? resumeDocument : retryDocument, { id: runId });
+    return run.state;
+  } catch {
+    return 'UNKNOWN'; // the control store is away, or somebody was faster
+  }
+}
+
+/** Tries again while one of the servers is away. */
+async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === 30) throw error;
+      await rest(500);
+    }
+  }
+}
+
+async function startDeletion(product: FaultProduct, { kind, name }: SoakTable): Promise<string> {
+  const input = { database: 'soak', table: name, where: FILTER, throttle: THROTTLE };
+  return persistently(async () => {
+    const api = await product.client();
+    if (kind === 'PURGE' || kind === 'INCLUDE') {
+      const dependents = kind === 'INCLUDE' ? 'INCLUDE' : 'REFUSE';
+      return start(
+        product,
+        (await api.request(PlanPurgeDocument, { input: { ...input, dependents } })).planPurge,
+      );
+    }
+    const destination =
+      kind === 'FILES'
+        ? ({ kind, store: 'local', format: 'COPY_ZSTD' } as const)
+        : ({ kind, schema: 'public', table: `${name}_kept` } as const);
+    return start(
+      product,
+      (await api.request(PlanArchiveDocument, { input: { ...input, destination } })).planArchive,
+    );
+  });
+}
+
+const startRestore = (product: FaultProduct, runId: string) =>
+  persistently(async () => {
+    const api = await product.client();
+    const archiveId = (await runOf(product, runId)).archive?.id ?? '';
+    const { planRestore } = await api.request(PlanRestoreDocument, {
+      input: { archiveId, throttle: THROTTLE },
+    });
+    return start(product, planRestore);
+  });
+
+async function start(
+  product: FaultProduct,
+  plan: {
+    readonly id: string;
+    readonly hash: string;
+    readonly blockers: readonly { readonly message: string }[];
+  },
+): Promise<string> {
+  if (plan.blockers.length > 0) throw new Error(plan.blockers.map(({ message }) => message).join(' '));
+  const request = { planId: plan.id, planHash: plan.hash, idempotencyKey: plan.id };
+  return (await (await product.client()).request(StartRunDocument, request)).startRun.id;
+}
+
+async function runOf(product: FaultProduct, id: string): Promise<RunReport> {
+  const { run } = await (await product.client()).request(RunDocument, { id });
+  if (!run) throw new Error('The run is gone.');
+  return run;
+}
+
+async function compare(
+  product: FaultProduct,
+  { table, runId }: Job,
+  { check }: Options,
+  isRestored: boolean,
+) {
+  const client = await product.connect();
+  const archive = { root: product.archiveDir, runId };
+  const { rows } = await client.query<{ rows: string }>(
+    `SELECT sum(rows) + (SELECT coalesce(sum(rows), 0) FROM declutter.part WHERE run_id = $1) AS rows FROM declutter.batch WHERE run_id = $1`,
+    [runId],
+  );
+  const { result } = await persistently(() => runOf(product, runId));
+  check(
+    `${table.name}: rows that the run counted`,
+    result.rowsArchived || result.rowsDeleted || result.rowsRestored,
+    Number(rows[0]?.rows),
+  );
+  for (const { what, seen, wanted } of await compareTable(client, table, archive, isRestored))
+    check(what, seen, wanted);
+  await client.end();
+}
+
+async function clear(
+  product: FaultProduct,
+  tables: readonly SoakTable[],
+  jobs: readonly Job[],
+): Promise<void> {
+  const client = await product.connect();
+  for (const { name } of tables) await client.query(`DROP TABLE ${name} CASCADE`);
+  await client.query('DROP SCHEMA app CASCADE');
+  await client.end();
+  for (const { runId } of jobs)
+    rmSync(path.join(product.archiveDir, runId), { recursive: true, force: true });
+  rmSync(path.join(product.archiveDir, 'orphans'), { recursive: true, force: true });
+}
+
+async function checkAudit({ controlUrl }: FaultProduct, check: Options['check']): Promise<void> {
+  const store = await openStore(controlUrl);
+  const verdict = await makeAudit(store).verify();
+  check(`the audit chain of ${verdict.checked} events is whole`, verdict.ok, true);
+  await store.close();
+}
+
+/** A disk of its own, which can be filled; only root can have one. */
+function mountSmall(folder: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512m', 'tmpfs', folder], { stdio: 'ignore' });
+    return true;
+  } catch {
+    process.stdout.write('       no right to mount: the archives are not on a disk that can be full\n');
+    return false;
+  }
+}
