@@ -85,7 +85,7 @@ function afterCommit(tuner: BatchTuner, retries: RetryBudget, run: BatchPerforma
     await progress.add(done, foreground.reason);
     const ms = restAfter(done.ms, foreground);
     foreground.rests(ms);
-    if (ms > 0) await lease.rest(ms, asked, run.stopping);
+    if (ms > 0 && lease.latest.state === 'RUNNING') await lease.rest(ms, asked, run.stopping);
   };
 }
 
