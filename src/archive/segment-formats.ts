@@ -39,7 +39,10 @@ export function segmentFormat({ runId, format, content }: Written, keys: Archive
 }
 
 /** The same for each part of an archive. */
-export function segmentFormats(written: Written & { readonly content: ArchiveContent }, keys: ArchiveKeys): FormatOf {
+export function segmentFormats(
+  written: Written & { readonly content: ArchiveContent },
+  keys: ArchiveKeys,
+): FormatOf {
   const { content } = written;
   const formats = new Map(
     [0, ...(content.parts ?? []).map(({ number }) => number)].map((part) => [

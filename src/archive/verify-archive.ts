@@ -112,8 +112,7 @@ async function verifyHolder(
              coalesce(pg_catalog.sum(${rowHash(sql`kept`)}), 0)::pg_catalog.text AS hash
         FROM ONLY ${ident(holder.schema, holder.name)} AS kept`);
   });
-  if (Number(rows) !== segment.rows)
-    return damaged(segment, `holds ${rows} rows instead of ${segment.rows}`);
+  if (Number(rows) !== segment.rows) return damaged(segment, `holds ${rows} rows instead of ${segment.rows}`);
   if (tableChecksum(Number(rows), hash) !== segment.sha256)
     return damaged(segment, 'holds other rows than were archived');
   return { rows: Number(rows), problem: null };

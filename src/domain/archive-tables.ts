@@ -15,8 +15,13 @@ export function archiveTableOf(
   const name = `${shortened(relation.name, NAME_BYTES)}_archive`;
   const isTaken =
     name === table ||
-    relations.some((other, i) => i > 0 && i !== part && `${shortened(other.name, NAME_BYTES)}_archive` === name);
-  return { schema, table: isTaken ? `${shortened(relation.name, NAME_BYTES)}_${relation.oid}_archive` : name };
+    relations.some(
+      (other, i) => i > 0 && i !== part && `${shortened(other.name, NAME_BYTES)}_archive` === name,
+    );
+  return {
+    schema,
+    table: isTaken ? `${shortened(relation.name, NAME_BYTES)}_${relation.oid}_archive` : name,
+  };
 }
 
 /** Room for an OID and the word behind it, in 63 bytes. */

@@ -120,9 +120,7 @@ const keyOf = (making: Making, { key, child, parent }: Edge): ArchivedKey => ({
 });
 
 const keysOf = (making: Making, { edges, deletes }: Reached): ArchivedKey[] =>
-  edges
-    .filter(({ key }) => deletes(key))
-    .map((edge) => keyOf(making, edge));
+  edges.filter(({ key }) => deletes(key)).map((edge) => keyOf(making, edge));
 
 /** A name that no column has. */
 function batchColumn(tables: readonly Relation[]): string {

@@ -40,7 +40,14 @@ export async function createPartHolders(
     const holder = part.holder as Named;
     const relation = tables.find(({ oid }) => oid === plan.relations[part.number]?.oid);
     if (relation === undefined) await createReferences(session, part, holder, content);
-    else await createTables(session, relation, archiveTableOf(destination, plan.relations, part.number), holder, content);
+    else
+      await createTables(
+        session,
+        relation,
+        archiveTableOf(destination, plan.relations, part.number),
+        holder,
+        content,
+      );
   }
 }
 

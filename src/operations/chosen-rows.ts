@@ -38,7 +38,10 @@ export function chosenRows({ spec, content }: Restoring, staged: readonly Staged
 }
 
 /** From the rows of one part to those of another that reference them. */
-function stepBy({ child, parent, columns, referencedColumns, operators }: ArchivedKey, staged: readonly StagedRows[]): Sql[] {
+function stepBy(
+  { child, parent, columns, referencedColumns, operators }: ArchivedKey,
+  staged: readonly StagedRows[],
+): Sql[] {
   const [from, to] = [parent, child].map((number) => staged.find(({ part }) => part === number));
   if (from === undefined || to === undefined) return [];
   const same = columns.map(

@@ -27,7 +27,12 @@ export function partKeeper({ content, sink }: Context, session: Session, maxByte
 function inSegments(sink: Context['sink'], session: Session, maxBytes: number): PartKeeper {
   const buffer = bufferOf(session);
   buffer.clear(maxBytes);
-  const kept: { readonly part: number; readonly rows: number; readonly start: number; readonly end: number }[] = [];
+  const kept: {
+    readonly part: number;
+    readonly rows: number;
+    readonly start: number;
+    readonly end: number;
+  }[] = [];
   return {
     keep: async (part, statement) => {
       const start = buffer.bytes.length;
@@ -66,7 +71,13 @@ function inTables(content: ArchiveContent, session: Session): PartKeeper {
       const { columns, holder } = partOf(content, part);
       if (holder === null) throw new TypeError('A part without a table');
       const { rows, hash } = await keepInTable(session, holder, columns, statement);
-      const frame: Frame = { segment: numbers.indexOf(part) + 1, start: 0, length: 0, sha256: null, rowHash: hash };
+      const frame: Frame = {
+        segment: numbers.indexOf(part) + 1,
+        start: 0,
+        length: 0,
+        sha256: null,
+        rowHash: hash,
+      };
       if (rows > 0) kept.push({ part, rows, frame });
       return rows;
     },

@@ -94,11 +94,7 @@ function lostReferences({ parts = [] }: ArchiveContent, { edges }: Reached): Los
   });
 }
 
-async function keepReferences(
-  keeper: PartKeeper,
-  closure: Closure,
-  lost: readonly Lost[],
-): Promise<void> {
+async function keepReferences(keeper: PartKeeper, closure: Closure, lost: readonly Lost[]): Promise<void> {
   let { room } = closure;
   for (const { part, edge, reference } of lost) {
     const placesOf = ({ oid }: Edge['child']) =>

@@ -23,7 +23,9 @@ const LOSING = ident('losing');
 export async function pointBack(session: Session, lost: Lost, from: Sql): Promise<number> {
   const { reference, child } = lost;
   const defaults = await readDefaults(session, child, reference);
-  const sets = reference.changed.map((name, i) => sql`${ident(name)} = ${archived(columnOf(child, name), 'old', i)}`);
+  const sets = reference.changed.map(
+    (name, i) => sql`${ident(name)} = ${archived(columnOf(child, name), 'old', i)}`,
+  );
   const same = reference.identity.map((name, i) => {
     const column = columnOf(child, name);
     return sql`${own(column)} ${fromCatalog(equality(column))} ${archived(column, 'key', i)}`;

@@ -46,8 +46,15 @@ async function takenKeys({ staged, chosen, insertable }: Refused, tables: string
   });
   if (free === null) return `Rows of this part find their keys taken (${tables}).`;
   return staged
-    .map(({ target }, i) => ({ name: `${target.schema}.${target.name}`, all: chosen[i] ?? 0, free: free[i] ?? 0 }))
+    .map(({ target }, i) => ({
+      name: `${target.schema}.${target.name}`,
+      all: chosen[i] ?? 0,
+      free: free[i] ?? 0,
+    }))
     .filter((table) => table.free < table.all)
-    .map(({ name, all, free: put }) => `Of the ${all} rows of this part ${all - put} find their keys taken in ${name}.`)
+    .map(
+      ({ name, all, free: put }) =>
+        `Of the ${all} rows of this part ${all - put} find their keys taken in ${name}.`,
+    )
     .join(' ');
 }

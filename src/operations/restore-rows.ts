@@ -132,9 +132,9 @@ async function refuseLosses(
   });
   const chosen = chosenRows(restoring, all);
   const lost = await restoring.session
-    .one<
-      Record<string, number>
-    >(sql`${withTables(chosen, [])} SELECT ${join(counts, ', ')} FROM ${from} AS stage WHERE ${chosen.condition(part)}`)
+    .one<Record<string, number>>(
+      sql`${withTables(chosen, [])} SELECT ${join(counts, ', ')} FROM ${from} AS stage WHERE ${chosen.condition(part)}`,
+    )
     .catch((error: unknown) => {
       throw isDataError(error) ? unreadable(changed, error) : error;
     });

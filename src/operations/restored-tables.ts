@@ -14,11 +14,20 @@ type Spec = Extract<OperationSpec, { kind: 'RESTORE' }>;
 export type RestoredTable = Omit<StagedRows, 'from'>;
 
 /** The tables as they are today, or side tables, made when absent. */
-export async function restoredTables(session: Session, spec: Spec, content: ArchiveContent): Promise<RestoredTable[]> {
+export async function restoredTables(
+  session: Session,
+  spec: Spec,
+  content: ArchiveContent,
+): Promise<RestoredTable[]> {
   const own = { number: 0, columns: content.columns, schema: spec.schema, table: spec.table };
   const others = (content.parts ?? [])
     .filter(({ reference }) => reference === null)
-    .map(({ number, columns, schema, table }) => ({ number, columns, schema, table: nameOf(spec, table, number) }));
+    .map(({ number, columns, schema, table }) => ({
+      number,
+      columns,
+      schema,
+      table: nameOf(spec, table, number),
+    }));
   const tables: RestoredTable[] = [];
   for (const part of [own, ...others]) {
     if (spec.into === 'SIDE_TABLE') await makeSideTable(session, part);

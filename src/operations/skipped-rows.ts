@@ -25,7 +25,9 @@ export class SkippedRows {
     const said = [
       ...(skipped === 0
         ? []
-        : [`${skipped} archived rows were left out: their keys are taken. To see them, restore into a side table.`]),
+        : [
+            `${skipped} archived rows were left out: their keys are taken. To see them, restore into a side table.`,
+          ]),
       ...(unpointed === 0
         ? []
         : [

@@ -39,7 +39,11 @@ export async function stageBatches(
   return new Map([...sources].map(([part, each]) => [part, sql`(${join(each, ' UNION ALL ')})`]));
 }
 
-async function copyIn(session: Session, part: number, read: Exclude<StoredPiece['from'], Sql>): Promise<void> {
+async function copyIn(
+  session: Session,
+  part: number,
+  read: Exclude<StoredPiece['from'], Sql>,
+): Promise<void> {
   const bytes = await read();
   await session.copyIn(toText(sql`COPY ${stageOf(part)} FROM STDIN`), bytes);
   release(bytes);

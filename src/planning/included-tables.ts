@@ -1,7 +1,7 @@
 import type { Limits, PlanLock, PlanNotice, PlanStep } from '../domain/plan.ts';
 import { holdsOn } from '../store/holds.ts';
 import type { Relation } from '../target/catalog.ts';
-import type { Reached } from '../target/reached-tables.ts';
+import { keyBeside, type Reached, rowsOf } from '../target/reached-tables.ts';
 import { ident, sql, toText } from '../target/sql.ts';
 import { isArchiveTable } from './archive-tables.ts';
 import { type Need, tableNeeds } from './check-rights.ts';
@@ -38,7 +38,13 @@ export async function checkIncluded(
   const warnings: PlanNotice[] = [];
   const others = touchedTables(reached).filter((table) => table !== reached.subject);
   for (const table of others) {
-    blockers.push(...refuseRelation(table), ...(await checkRows(context, table)));
+    // The rows of a partitioned table are treated by way of it.
+    const unsafe = refuseRelation(table.kind === 'PARTITIONED' ? { ...table, kind: 'TABLE' } : table);
+    blockers.push(
+      ...unsafe,
+      ...(await checkRows(context, table)),
+      ...(await keysBeside(context, table, reached)),
+    );
     if (await isArchiveTable(context, table))
       blockers.push(notice('UNSAFE_TABLE', `${nameOf(table)} keeps the rows of an archive.`));
     const publications = await checkPublications(context, table);
@@ -55,6 +61,25 @@ export async function checkIncluded(
     blockers.push(notice('HOLD', message, `An administrator can release it (releaseHold ${id}).`));
   }
   return { blockers, warnings };
+}
+
+/** A key that leads to one partition alone does not show at the partitioned table; a run would stop at it. */
+async function keysBeside(
+  { session }: PlanContext,
+  table: Relation,
+  { edges }: Reached,
+): Promise<PlanNotice[]> {
+  if (table.kind !== 'PARTITIONED') return [];
+  const known = edges.map(({ key }) => key.oid);
+  const key = await session.transaction(() => keyBeside(session, table, known));
+  if (key === null) return [];
+  return [
+    notice(
+      'PARTITION_REFERENCED',
+      `${key.child} references ${key.partition}, a partition of ${nameOf(table)}, by ${key.name}: what goes with rows of a single partition is not followed.`,
+      `Let the key reference ${nameOf(table)}, or drop it.`,
+    ),
+  ];
 }
 
 /** Row security that hides referencing rows: no count of them would be true. */
@@ -90,16 +115,20 @@ export function includedLimit(included: number | null, rows: number, { maxRows }
 type Step = Omit<PlanStep, 'position'>;
 
 /** The deepest tables first; they go in the transactions, and the statements, of the rows that they reference. */
-export function includedSteps({ subject, tables, edges, deletes }: Reached, steps: readonly Step[]): Step[] {
+export function includedSteps(
+  { subject, tables, edges, deletes }: Reached,
+  steps: readonly Step[],
+  archived: boolean,
+): Step[] {
+  const row = ident('going');
+  const places = sql`${row}.ctid = ANY ('{"(0,1)"}'::pg_catalog.tid[])`;
   const others = tables.filter((table) => table !== subject).reverse();
   const included = others.map((table): Step => {
     const ways = edges.filter(({ key, child }) => child.oid === table.oid && deletes(key));
     const by = [...new Set(ways.map(({ key }) => `${key.referencedTable} by ${key.name}`))].join(', ');
     return {
-      description: `Lock and delete the rows of ${nameOf(table)} that reference rows of ${by}, in the same transaction as those`,
-      sql: toText(
-        sql`DELETE FROM ONLY ${ident(table.schema, table.name)} WHERE ctid = ANY ('{"(0,1)"}'::pg_catalog.tid[])`,
-      ),
+      description: `Lock${archived ? ', archive' : ''} and delete the rows of ${nameOf(table)} that reference rows of ${by}, in the same transaction as those`,
+      sql: toText(sql`DELETE FROM ${rowsOf(table, row)} WHERE ${places}`),
     };
   });
   const at = steps.findIndex((step) => step.sql.includes('DELETE FROM'));

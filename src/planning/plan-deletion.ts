@@ -15,6 +15,7 @@ import { checkPublications, checkSubject, refuseRelation } from './check-subject
 import { type ChosenPick, choosePick } from './choose-pick.ts';
 import { deletionSteps, deletionLocks } from './deletion-steps.ts';
 import { deletionForecast } from './forecast.ts';
+import { checkIncludedArchive, includedArchiveNeeds } from './included-archive.ts';
 import {
   checkIncluded,
   hiddenRows,
@@ -147,23 +148,17 @@ async function withIncluded(
     ...drawn,
     relations: touchedTables(reached),
     included,
-    steps: includedSteps(reached, drawn.steps),
+    steps: includedSteps(reached, drawn.steps, destination !== null),
     locks: [...drawn.locks, ...includedLocks(reached, drawn.locks)],
     blockers: [
       ...drawn.blockers,
       ...checked.blockers,
       ...includedLimit(included, measured.rows, limits),
-      ...(destination === null || reached.edges.length === 0 ? [] : [INCLUDE_UNAVAILABLE]),
+      ...(destination === null ? [] : await checkIncludedArchive(context, destination, reached)),
     ],
     warnings: [...drawn.warnings, ...checked.warnings],
   };
 }
-
-const INCLUDE_UNAVAILABLE = notice(
-  'DEPENDENTS_INCLUDE_UNAVAILABLE',
-  'This version does not archive dependent rows along with the chosen ones.',
-  'Archive the referencing tables first, the deepest one at the start; then this one with dependents: REFUSE.',
-);
 
 /** Everything that is told of the plan, and what stands in its way. */
 export async function drawUp(look: Look, effects: Effects, rights: readonly PlanNotice[]) {
@@ -231,7 +226,7 @@ async function checkAccess(
   const reached = await reachDependents(context, relation, dependents);
   const archiving = await destinationNeeds(context, destination, relation);
   const looking = await dependentNeeds(context, reached);
-  const taking = dependents === 'INCLUDE' ? await includedNeeds(context, reached) : [];
+  const taking = dependents === 'INCLUDE' ? await takingNeeds(context, reached, destination) : [];
   const hidden = dependents === 'INCLUDE' ? [] : await hiddenRows(context, reached);
   const blockers = [
     ...(await checkSubject(context, relation, rights, [...needs, ...archiving, ...looking, ...taking])),
@@ -242,6 +237,15 @@ async function checkAccess(
   const mayRead = isFree || (hidden.length === 0 && (await missingRights(context, looking)).length === 0);
   return { blockers, mayCount, mayRead, reached };
 }
+
+const takingNeeds = async (
+  context: PlanContext,
+  reached: Reached,
+  destination: ArchiveDestination | null,
+): Promise<Need[]> => [
+  ...(await includedNeeds(context, reached)),
+  ...(destination === null ? [] : await includedArchiveNeeds(context, destination, reached)),
+];
 
 export const nothing = (blockers: readonly PlanNotice[]) => ({
   holds: [],

@@ -1,3 +1,4 @@
+import { sideTableOf } from '../domain/archive-tables.ts';
 import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
 import type { PlanNotice } from '../domain/plan.ts';
 import { throttleFrom } from '../domain/throttle.ts';
@@ -14,6 +15,7 @@ import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { PlanRestoreInput } from './plan-inputs.ts';
 import { triggerEffects } from './trigger-effects.ts';
 import { type Checked, checkSide, checkSource } from './restore-checks.ts';
+import { checkParts, partEffects, partTables, readParts } from './restore-parts.ts';
 import { restoreSteps } from './restore-steps.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';
 
@@ -49,27 +51,45 @@ export async function planRestore(
     table: target.name,
   };
   const history = await checkArchive(context.deps.store, operation, source);
-  const blockers = [...history.blockers, ...checked.blockers];
+  const parts = await readParts(context, archive, input.into);
+  const along = await checkParts(context, archive, parts, input.into);
+  const blockers = [...history.blockers, ...checked.blockers, ...along.blockers];
+  const others = partTables(parts, source);
   const share = archive.rows === 0 ? 0 : rows.count / archive.rows;
   const bytes = Math.round(plainBytes(archive) * share);
   return {
     operation,
-    relations: source === null ? [] : [source],
+    relations: source === null ? [] : [source, ...others],
     subject: target,
     limits: NO_LIMITS,
     throttle,
     holds: [],
     cutoff: look.cutoff,
     impact: restoreForecast(rows.count, rows.exact, share, bytes, throttle.dutyCycle),
-    effects: source === null ? [] : triggerEffects(source, 'INSERT', rows.count, 1),
-    locks: [{ relation: nameOf(target), mode: 'ROW EXCLUSIVE', longestMs: throttle.batchMs }],
+    effects:
+      source === null
+        ? []
+        : [
+            ...triggerEffects(source, 'INSERT', rows.count, 1),
+            ...(await partEffects(context.deps.store, archive, parts)),
+          ],
+    locks: [target, ...others].map((table) => ({
+      relation: nameOf(table),
+      mode: 'ROW EXCLUSIVE',
+      longestMs: throttle.batchMs,
+    })),
     blockers: [
       ...blockers,
       ...(blockers.length > 0 || source === null || input.onConflict === 'SKIP'
         ? []
         : await checkKeys(context, archive, source, where)),
     ],
-    warnings: [...history.warnings, ...checked.warnings, ...rowWarnings(archive, rows.exact)],
+    warnings: [
+      ...history.warnings,
+      ...checked.warnings,
+      ...along.warnings,
+      ...rowWarnings(archive, rows.exact),
+    ],
     steps: [LEDGER_STEP, ...restoreSteps(archive, target, shape, where, input)],
     sample: [],
   };
@@ -107,7 +127,7 @@ async function lookAt(context: PlanContext, archive: ArchiveView, input: PlanRes
       checked: await checkSource(context, archive, source),
     };
   }
-  const target = { schema: archive.schema, name: sideTableName(archive) };
+  const target = { schema: archive.schema, name: sideTableOf(archive.table, 0, archive.runId) };
   return {
     target,
     source: null,
@@ -149,13 +169,6 @@ async function checkWhere({ session }: PlanContext, where: RowFilter, shape: Rel
   await checkFilterValues(session, where, shape);
 }
 
-/** Cut so that names of different archives do not collide after 63 bytes. */
-function sideTableName({ table, runId }: ArchiveView): string {
-  let stem = table;
-  while (Buffer.byteLength(stem) > 45) stem = stem.slice(0, -1);
-  return `${stem}_restored_${runId.slice(0, 8)}`;
-}
-
 /** Files are read when the run reads them; a table can be asked now. */
 async function countArchived(
   context: PlanContext,
@@ -163,9 +176,10 @@ async function countArchived(
   where: RowFilter | null,
   shape: Relation | null,
 ) {
-  const { holder } = archive.content;
+  const { holder, parts = [] } = archive.content;
   if (where === null) return { count: archive.rows, exact: true };
-  if (holder === null || shape === null) return { count: archive.rows, exact: false };
+  // What goes back along with the chosen rows shows when they are read.
+  if (holder === null || shape === null || parts.length > 0) return { count: archive.rows, exact: false };
   const count = await context.budget.count(
     context.session,
     sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${ident(holder.schema, holder.name)} WHERE ${compileFilter(where, shape)}`,

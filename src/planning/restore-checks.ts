@@ -1,5 +1,4 @@
 import type { ArchiveContent, PlanNotice } from '../domain/plan.ts';
-import type { ArchiveView } from '../store/archives.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
 import {
@@ -14,6 +13,13 @@ import {
 import { checkServer, checkSubject, refuseRelation } from './check-subject.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 
+/** A table of an archive, with what is told of its rows. */
+export interface ArchivedTable {
+  readonly schema: string;
+  readonly table: string;
+  readonly content: Pick<ArchiveContent, 'columns' | 'holder'>;
+}
+
 export interface Checked {
   readonly blockers: PlanNotice[];
   readonly warnings: PlanNotice[];
@@ -22,7 +28,7 @@ export interface Checked {
 /** What stands in the way of restoring into the table that the rows came from. */
 export async function checkSource(
   context: PlanContext,
-  archive: ArchiveView,
+  archive: ArchivedTable,
   source: Relation | null,
 ): Promise<Checked> {
   if (source === null) {
@@ -33,7 +39,8 @@ export async function checkSource(
     );
     return { blockers: [gone], warnings: [] };
   }
-  const unsafe = refuseRelation(source);
+  // Rows find their partitions by themselves.
+  const unsafe = refuseRelation(source.kind === 'PARTITIONED' ? { ...source, kind: 'TABLE' } : source);
   if (unsafe.length > 0) return { blockers: unsafe, warnings: [] };
   const columns = compareColumns(archive.content, source, await columnsWithDefaults(context, source));
   return {
@@ -54,7 +61,11 @@ export async function checkSource(
 }
 
 /** Columns are matched by name: what came later takes its default, what went is left out. */
-function compareColumns(content: ArchiveContent, source: Relation, defaults: ReadonlySet<string>): Checked {
+function compareColumns(
+  content: ArchivedTable['content'],
+  source: Relation,
+  defaults: ReadonlySet<string>,
+): Checked {
   const archived = new Map(content.columns.map(({ name, type }) => [name, type]));
   const present = new Set(source.columns.map(({ name }) => name));
   const added = source.columns.filter(({ name }) => !archived.has(name));
@@ -100,7 +111,7 @@ function compareColumns(content: ArchiveContent, source: Relation, defaults: Rea
 }
 
 /** By name, a renamed column looks like one that went and one that came: its values would be left out. */
-function renamedColumns({ columns }: ArchiveContent, source: Relation): PlanNotice[] {
+function renamedColumns({ columns }: ArchivedTable['content'], source: Relation): PlanNotice[] {
   const present = new Set(source.columns.map(({ name }) => name));
   const archived = new Set(columns.map(({ name }) => name));
   return columns
@@ -134,7 +145,7 @@ async function columnsWithDefaults(
 /** Rows of files come through a temporary table with the archive's columns, those of a table from there. */
 async function archiveNeeds(
   context: PlanContext,
-  { content: { holder } }: ArchiveView,
+  { content: { holder } }: ArchivedTable,
   shape: Relation | null,
 ): Promise<Need[]> {
   const { session, database } = context;
@@ -147,7 +158,7 @@ async function archiveNeeds(
 /** What stands in the way of a new table beside it. */
 export async function checkSide(
   context: PlanContext,
-  archive: ArchiveView,
+  archive: ArchivedTable,
   shape: Relation | null,
   { schema, name }: { schema: string; name: string },
 ): Promise<Checked> {

@@ -52,9 +52,33 @@ export function restoreSteps(
         sql`INSERT INTO ${table} (${names}) OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${from}${filter}${onConflict}`,
       ),
     },
+    ...partSteps(archive.content, input),
     ...(input.into === 'SOURCE'
       ? [{ description: 'Move sequences on that lag behind the restored values', sql: '' }]
       : []),
+  ];
+}
+
+/** In the statement of the rows that they went along with, so that all may reference each other. */
+function partSteps({ parts = [] }: ArchiveContent, { into }: PlanRestoreInput): Step[] {
+  const rows = parts.filter(({ reference }) => reference === null);
+  const references = parts.flatMap(({ schema, table, reference }) =>
+    reference === null ? [] : [`${schema}.${table} (${reference.name})`],
+  );
+  const where = into === 'SOURCE' ? '' : ', each into a side table';
+  return [
+    ...rows.map(({ schema, table }) => ({
+      description: `Insert the rows of ${schema}.${table} that went along, in the same statement${where}`,
+      sql: '',
+    })),
+    ...(into === 'SIDE_TABLE' || references.length === 0
+      ? []
+      : [
+          {
+            description: `Point rows back that had lost their reference and still have none: ${references.join(', ')}`,
+            sql: '',
+          },
+        ]),
   ];
 }
 

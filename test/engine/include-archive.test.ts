@@ -69,21 +69,24 @@ const cases = DESTINATIONS.flatMap((destination) =>
   oldestAndNewest.map((version) => ({ ...destination, version, destination })),
 );
 
-describe.each(cases)('an archive to $kind with what references its rows, on PostgreSQL $version', ({ version, destination }) => {
-  beforeEach(() => open(version));
+describe.each(cases)(
+  'an archive to $kind with what references its rows, on PostgreSQL $version',
+  ({ version, destination }) => {
+    beforeEach(() => open(version));
 
-  it('takes exactly the whole closure, and a restore brings every row and reference back', async () => {
-    const before = await fingerprintOf(database, EVERY_ROW);
-    const gone = await expectedToGo(database);
-    const runId = await archived(destination);
-    expect(await wronglyTreated(database)).toBe(0);
-    const archive = await findArchiveByRun(engine.deps.store, runId);
-    expect(archive?.rows).toBe(gone);
-    expect(await restored(runId)).toMatchObject({
-      state: 'SUCCEEDED',
-      stateReason: null,
-      result: { rowsRestored: gone, nextStep: null },
-    });
-    expect(await fingerprintOf(database, EVERY_ROW)).toEqual(before);
-  }, 60_000);
-});
+    it('takes exactly the whole closure, and a restore brings every row and reference back', async () => {
+      const before = await fingerprintOf(database, EVERY_ROW);
+      const gone = await expectedToGo(database);
+      const runId = await archived(destination);
+      expect(await wronglyTreated(database)).toBe(0);
+      const archive = await findArchiveByRun(engine.deps.store, runId);
+      expect(archive?.rows).toBe(gone);
+      expect(await restored(runId)).toMatchObject({
+        state: 'SUCCEEDED',
+        stateReason: null,
+        result: { rowsRestored: gone, nextStep: null },
+      });
+      expect(await fingerprintOf(database, EVERY_ROW)).toEqual(before);
+    }, 60_000);
+  },
+);

@@ -49,9 +49,9 @@ const EXPECT = `
 export const TABLES = ['customers', 'orders', 'lines', 'Line notes', 'tasks', 'papers'] as const;
 
 /** Every row of every table, as text. */
-export const EVERY_ROW = TABLES.map((table) => `SELECT '${table}' AS t, x::text AS row FROM "${table}" x`).join(
-  ' UNION ALL ',
-);
+export const EVERY_ROW = TABLES.map(
+  (table) => `SELECT '${table}' AS t, x::text AS row FROM "${table}" x`,
+).join(' UNION ALL ');
 
 /** Rows that are still there, by their keys. */
 const LEFT = `SELECT 'customers' AS t, id::text AS key FROM customers UNION ALL SELECT 'orders', region || '/' || id FROM orders

@@ -156,7 +156,9 @@ function upTo(batches: readonly StoredBatch[], from: number, rows: number): numb
 async function fromTable(scene: Scene, cursor: Json): Promise<BatchWork> {
   const { session, content, tables, skips } = scene;
   const { schema, name } = content.holder as { schema: string; name: string };
-  const picker = new RowPicker(session, ident(schema, name), sql`true`, 'HEAP_RANGES', cursor, { lists: false });
+  const picker = new RowPicker(session, ident(schema, name), sql`true`, 'HEAP_RANGES', cursor, {
+    lists: false,
+  });
   await picker.open();
   const [table] = tables as readonly [RestoredTable];
   const work = pickedWork(
