@@ -99,7 +99,7 @@ export class ObjectArchive implements SegmentArchive {
   }
 
   async #keep(location: string, bytes: Buffer, format: SegmentFormat, batch: Batch): Promise<void> {
-    const deadline = AbortSignal.timeout(this.#storeMs);
+    const deadline = AbortSignal.timeout(this.#storeMs + extraMs(bytes.length));
     await this.#store.create(location, bytes, deadline);
     failpoint('segment.written');
     const stored = await readBack(this.#store, location, deadline);
@@ -118,6 +118,12 @@ export class ObjectArchive implements SegmentArchive {
     });
   }
 }
+
+/** A single row that is larger than a batch may be has the time of a slow line, within what its transaction may wait. */
+const extraMs = (bytes: number): number =>
+  Math.ceil(Math.min(20_000, Math.max(0, bytes - USUAL_BYTES) / 4_000));
+
+const USUAL_BYTES = 4_000_000;
 
 async function readBack(store: ArchiveStore, location: string, deadline: AbortSignal): Promise<Buffer> {
   const file = await store.open(location, deadline);

@@ -1,5 +1,5 @@
 import type { Throttle } from '../domain/run.ts';
-import type { BatchSize } from '../operations/define-operation.ts';
+import type { BatchSize, BatchTooLarge } from '../operations/define-operation.ts';
 
 /** Uncompressed bytes of one batch: a few of these are in memory at a time. */
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -7,6 +7,8 @@ const MAX_BYTES = 16 * 1024 * 1024;
 const MIN_ROWS = 500;
 const MAX_UNITS = 200_000;
 const FIRST_UNITS = 16;
+/** How much a batch may grow by; a row that is large is over after its batch, and the next are as they were. */
+const [SLOWLY, SOON] = [1.02, 1.5];
 /** A sixteenth of a block's line pointers, down to a single row. */
 const MIN_UNITS = 1 / 1_200;
 
@@ -19,6 +21,7 @@ export class BatchTuner {
   #rowsPerUnit = 0;
   /** what was too large once is come near to only slowly again */
   #cap = MAX_UNITS;
+  #regain = SLOWLY;
 
   /** bytesPerUnit: on average, where it is known: a first batch far too large would be read to its end */
   constructor(bytesPerUnit = 0) {
@@ -31,7 +34,7 @@ export class BatchTuner {
 
   /** ms: of the batch's own work, without waiting for the fence or the commit. */
   record(batch: { ms: number; units: number; rows: number }, throttle: Throttle): void {
-    this.#cap = Math.min(MAX_UNITS, this.#cap * 1.02);
+    this.#cap = Math.min(MAX_UNITS, this.#cap * this.#regain);
     this.#rowsPerUnit = Math.max(batch.rows / batch.units, this.#rowsPerUnit * 0.9);
     // A batch cut short by the end of the table says nothing about a longer one.
     if (batch.units < this.#units / 2) return;
@@ -44,7 +47,8 @@ export class BatchTuner {
   }
 
   /** The last batch was too large. False when it can't be made smaller. */
-  shrink(): boolean {
+  shrink(reason: BatchTooLarge['reason'] = 'ROWS'): boolean {
+    this.#regain = reason === 'BYTES' ? SOON : SLOWLY;
     if (this.#units <= MIN_UNITS) return false;
     this.#units = Math.max(MIN_UNITS, this.#units > 1 ? Math.floor(this.#units / 2) : this.#units / 4);
     this.#cap = this.#units;

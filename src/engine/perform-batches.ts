@@ -116,10 +116,10 @@ async function feed(
 /** Whether the batch can be tried again, smaller or later. @throws whatever a retry does not mend */
 async function takeSmaller(error: unknown, tuner: BatchTuner, retries: RetryBudget): Promise<void> {
   if (error instanceof BatchTooLarge) {
-    if (tuner.shrink()) return;
+    if (tuner.shrink(error.reason)) return;
     throw new Stop(
       'ROW_TOO_LARGE',
-      'A single row is larger than 256 MB, or takes more rows with it than a batch may have. Nothing of it has changed; leave it out by the filter, or remove it by hand.',
+      'A single row is larger than a batch may be, with all that goes along. Nothing of it has changed; leave it out by the filter, or remove it by hand.',
     );
   }
   if (error instanceof StoreBusy) tuner.shrink();

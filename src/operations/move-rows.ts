@@ -1,6 +1,5 @@
 import { rowHash } from '../archive/row-hash.ts';
 import type { Frame } from '../archive/segment-sink.ts';
-import type { OperationSpec } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
 import type { Session } from '../target/session.ts';
 import { type BoundStatement, ident, join, type Sql, sql, toBoundStatement } from '../target/sql.ts';
@@ -8,24 +7,28 @@ import { type BatchSize, BatchTooLarge, type OperationContext } from './define-o
 import { keepsNothing, type TreatRows } from './picked-work.ts';
 import { bufferOf } from './row-buffer.ts';
 
-type Context = OperationContext<OperationSpec>;
 type Moved = Awaited<ReturnType<TreatRows>>;
 
 /** Carries out a DELETE and keeps what it returns in the run's archive, in the same transaction. */
-export function moveRows(context: Context, session: Session, deletion: Sql, size: BatchSize): Promise<Moved> {
+export function moveRows(
+  context: OperationContext,
+  session: Session,
+  deletion: Sql,
+  size: BatchSize,
+): Promise<Moved> {
   return context.holder
     ? moveToTable(context, context.holder, session, deletion, size)
     : moveToFile(context, session, deletion, size);
 }
 
-const columnList = ({ relation }: Context): Sql =>
+const columnList = ({ relation }: OperationContext): Sql =>
   join(
     relation.columns.map((column) => ident(column.name)),
     ', ',
   );
 
 async function moveToFile(
-  context: Context,
+  context: OperationContext,
   session: Session,
   deletion: Sql,
   size: BatchSize,
@@ -42,12 +45,18 @@ async function collect(session: Session, statement: BoundStatement, size: BatchS
   buffer.clear(size.maxBytes);
   const rows = await session.copyOut(statement, buffer.add);
   if (rows > size.maxRows) throw new BatchTooLarge('ROWS');
-  if (buffer.isOver) throw new BatchTooLarge('BYTES');
+  if (buffer.isOver) throw rows === 1 ? rowTooLarge() : new BatchTooLarge('BYTES');
   return { bytes: buffer.bytes, rows };
 }
 
+const rowTooLarge = (): Stop =>
+  new Stop(
+    'ROW_TOO_LARGE',
+    'A single row has more than 256 MB as text. Nothing of it has changed; leave it out by the filter, or archive it into a table.',
+  );
+
 async function moveToTable(
-  context: Context,
+  context: OperationContext,
   holder: { readonly schema: string; readonly name: string },
   session: Session,
   deletion: Sql,
