@@ -35,6 +35,8 @@ export interface FaultProduct {
 
 export interface WorkerHandle {
   readonly pid: number;
+  /** With SIGKILL, and nothing in its place. */
+  kill(): Promise<void>;
   /** Ends it so, and starts another in its place. */
   replace(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
 }
@@ -130,6 +132,10 @@ function makeWorker(start: () => ChildProcess): WorkerHandle & { end(): Promise<
   return {
     get pid() {
       return worker.pid ?? 0;
+    },
+    async kill() {
+      worker.kill('SIGKILL');
+      await ended(worker);
     },
     async replace(signal) {
       worker.kill(signal);

@@ -59,7 +59,7 @@ function doings({ kind, name, rows }: SoakTable): string[] {
 
 /** Goes on whatever happens, until it is told to stop. Answers with how much it has done. */
 export async function useTables(
-  product: FaultProduct,
+  product: Pick<FaultProduct, 'connect'>,
   tables: readonly SoakTable[],
   stopped: AbortSignal,
 ): Promise<number> {

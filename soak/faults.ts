@@ -1,5 +1,5 @@
-import { mkdirSync, rmSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { parse } from 'graphql';
@@ -14,6 +14,7 @@ import {
 import type { RunReport } from '../src/cli/client/follow-run.ts';
 import { makeAudit } from '../src/store/audit.ts';
 import { openStore } from '../src/store/open-store.ts';
+import type { Check } from './kills.ts';
 import { drawFault } from './fault-list.ts';
 import { type FaultProduct, startFaultProduct } from './fault-product.ts';
 import {
@@ -30,12 +31,12 @@ interface Options {
   readonly faults: number;
   readonly rows: number;
   readonly folder: string;
-  readonly check: (what: string, seen: unknown, wanted: unknown) => void;
+  readonly check: Check;
 }
 
 const LEASE_MS = 2_000;
-/** A third of the time of a fault's round is spent on rows; the rest is for the next fault to come. */
-const THROTTLE = { dutyCycle: 0.05, batchRows: 250 };
+/** Long enough for faults to come in between. */
+const THROTTLE = { dutyCycle: 0.1, batchRows: 250 };
 
 const resumeDocument = parse('mutation Resume($id: ID!) { resumeRun(id: $id) { id } }') as TypedDocument<
   object,
@@ -45,6 +46,10 @@ const retryDocument = parse('mutation Retry($id: ID!) { retryRun(id: $id) { id }
   object,
   { id: string }
 >;
+
+const throttleDocument = parse(
+  'mutation Hurry($id: ID!) { updateThrottle(runId: $id, throttle: { dutyCycle: 0.8 }) { id } }',
+) as TypedDocument<object, { id: string }>;
 
 /** Random faults while an application writes; then every row is counted for. */
 export async function soakThroughFaults(options: Options): Promise<void> {
@@ -145,8 +150,15 @@ async function drive(
       .happen(product, tables)
       .catch((error: unknown) => check(fault.name, String(error), 'no error'));
   }
+  for (const { runId } of jobs) if (!finished.signal.aborted) await hurry(product, runId);
   await watching;
   return faults;
+}
+
+/** No fault is left to wait for. */
+async function hurry(product: FaultProduct, id: string): Promise<void> {
+  const hurried = async () => (await product.client()).request(throttleDocument, { id });
+  await persistently(hurried, 3).catch(() => undefined); // it has ended meanwhile
 }
 
 /** Resumes a run that waits for a person, as one would who has seen its reason. */
@@ -166,12 +178,12 @@ async function nudge(product: FaultProduct, runId: string, reasons: Map<string, 
 }
 
 /** Tries again while one of the servers is away. */
-async function persistently<T>(work: () => Promise<T>): Promise<T> {
+async function persistently<T>(work: () => Promise<T>, most = 30): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await work();
     } catch (error) {
-      if (tries === 30) throw error;
+      if (tries === most) throw error;
       await rest(500);
     }
   }

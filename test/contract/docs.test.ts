@@ -56,6 +56,21 @@ describe('docs/configuration.md', () => {
   });
 });
 
+describe('docs/faults.md', () => {
+  it('names a test for each fault, and each of them is there', () => {
+    const rows = read('docs/faults.md')
+      .split('\n')
+      .filter((line) => line.startsWith('| ') && !line.startsWith('| fault'));
+    expect(rows.length).toBeGreaterThan(30);
+    const named = rows.map((row) =>
+      [...row.matchAll(/`(test\/[^`]+\.test\.ts)`/g)].map((match) => match[1] as string),
+    );
+    expect(rows.filter((_, i) => named[i]?.length === 0)).toEqual([]);
+    const files = new Set(filesUnder('test/').map((path) => `test/${path}`));
+    expect(named.flat().filter((path) => !files.has(path))).toEqual([]);
+  });
+});
+
 describe('a kind', () => {
   const folders = [
     { source: 'src/analysis/kinds', pages: 'docs/analyses' },

@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type FaultScene, faultScene, FILES, ONE_LANE, TABLE, until } from '../support/fault-scene.ts';
-import { failing } from '../support/strace.ts';
+import { failing, itWithStrace } from '../support/strace.ts';
 
 let scene: FaultScene;
 
@@ -29,7 +29,7 @@ describe('an archive store without room', () => {
     await goesOn(runId);
   });
 
-  it('(no space is left on the device) has the batch rolled back and the run paused', async () => {
+  itWithStrace('(no space is left on the device) has the batch rolled back and the run paused', async () => {
     const runId = await scene.queue(FILES);
     expect(await scene.turn(runId, { under: failing('pwrite64', 'ENOSPC', 3) })).toBe(0);
     expect(await stateOf(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'RESOURCE' });
@@ -38,7 +38,7 @@ describe('an archive store without room', () => {
 });
 
 describe('a disk that fails', () => {
-  it.each([
+  itWithStrace.each([
     ['to write', 'pwrite64', 'EIO', 3],
     ['to make durable what was written', 'fdatasync', 'EIO', 3],
     ['to give a segment its name', 'rename', 'EACCES', 2],
@@ -51,14 +51,17 @@ describe('a disk that fails', () => {
     else expect(await scene.violations(runId)).toEqual([]);
   });
 
-  it('to make a segment durable has it copied to a new file, and never asks twice for the old one', async () => {
-    const runId = await scene.queue(FILES);
-    expect(await scene.turn(runId, { under: failing('fdatasync', 'EIO', 3) })).toBe(0);
-    expect(await stateOf(runId)).toMatchObject({ state: 'SUCCEEDED' });
-    const segments = await scene.database.run('SELECT location FROM declutter.segment');
-    expect(segments).toEqual([{ location: expect.stringMatching(/000001-f2\./) }]);
-    expect(await scene.violations(runId)).toEqual([]);
-  });
+  itWithStrace(
+    'to make a segment durable has it copied to a new file, and never asks twice for the old one',
+    async () => {
+      const runId = await scene.queue(FILES);
+      expect(await scene.turn(runId, { under: failing('fdatasync', 'EIO', 3) })).toBe(0);
+      expect(await stateOf(runId)).toMatchObject({ state: 'SUCCEEDED' });
+      const segments = await scene.database.run('SELECT location FROM declutter.segment');
+      expect(segments).toEqual([{ location: expect.stringMatching(/000001-f2\./) }]);
+      expect(await scene.violations(runId)).toEqual([]);
+    },
+  );
 });
 
 describe('a folder', () => {

@@ -1,9 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect } from '@jest/globals';
 import { type FaultScene, faultScene, FILES, ONE_LANE, TWO_LANES } from '../support/fault-scene.ts';
-import { traced } from '../support/strace.ts';
+import { itWithStrace, traced } from '../support/strace.ts';
 
 let scene: FaultScene;
 let folder: string;
@@ -69,7 +69,7 @@ function stepsIn(lines: readonly string[]): Step[] {
 const runs = (steps: readonly Step[]): Step[] => steps.filter((step, i) => step !== steps[i - 1]);
 
 describe('as the kernel sees it', () => {
-  it.each([
+  itWithStrace.each([
     ['one batch at a time', ONE_LANE],
     ['two batches under way', TWO_LANES],
   ])('(%s) bytes are written, durable and read back before the COMMIT is sent', async (_, throttle) => {
@@ -83,9 +83,12 @@ describe('as the kernel sees it', () => {
     );
   });
 
-  it('a segment is trimmed and durable before it has its name, and its name before the ledger calls it sealed', async () => {
-    const steps = runs(await stepsOf(ONE_LANE));
-    const end = steps.slice(steps.indexOf('TRUNCATE')).filter((step) => step !== 'READ');
-    expect(end).toEqual(['TRUNCATE', 'SYNC_ALL', 'RENAME', 'SYNC_FOLDER', 'SEALED', 'SYNC_FOLDER']);
-  });
+  itWithStrace(
+    'a segment is trimmed and durable before it has its name, and its name before the ledger calls it sealed',
+    async () => {
+      const steps = runs(await stepsOf(ONE_LANE));
+      const end = steps.slice(steps.indexOf('TRUNCATE')).filter((step) => step !== 'READ');
+      expect(end).toEqual(['TRUNCATE', 'SYNC_ALL', 'RENAME', 'SYNC_FOLDER', 'SEALED', 'SYNC_FOLDER']);
+    },
+  );
 });

@@ -1,3 +1,17 @@
+import { spawnSync } from 'node:child_process';
+import { it } from '@jest/globals';
+
+/** For a test that has strace trace a worker or fail its calls. */
+export const itWithStrace = isThere() ? it : it.skip;
+
+function isThere(): boolean {
+  if (spawnSync('strace', ['-V']).status === 0) return true;
+  const message = 'strace is missing (Debian has a package of that name).';
+  if (process.env['CI'] === 'true') throw new Error(`${message} CI allows no skipped test.`);
+  process.stderr.write(`${message} Tests that need it are skipped.\n`);
+  return false;
+}
+
 /** Programs to run a worker under (strace, of Debian's package of that name). One thread does all the work on files, so that calls can be counted. */
 const ONE_THREAD = ['env', 'UV_THREADPOOL_SIZE=1'];
 
