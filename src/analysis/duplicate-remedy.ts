@@ -3,7 +3,10 @@ import type { ProposedKey, SoftDelete } from './duplicate-keys.ts';
 import { planRemedy } from './remedies.ts';
 
 /** The plan that leaves the first row of each key. None for a partitioned table: its partitions are planned by name. */
-export function duplicateRemedy({ subject, parts, softDelete }: ProposedKey, database: string): Remedy | null {
+export function duplicateRemedy(
+  { subject, parts, softDelete }: ProposedKey,
+  database: string,
+): Remedy | null {
   const { table, indexes, columns } = subject;
   const primary = indexes.find((index) => index.isPrimary)?.keys[0]?.column;
   const by = primary ?? columns[0]?.name;
@@ -27,5 +30,10 @@ export function duplicateRemedy({ subject, parts, softDelete }: ProposedKey, dat
 
 const notDeleted = ({ column, isFlag }: SoftDelete) =>
   isFlag
-    ? { any: [{ column, op: 'EQ', value: 'false' }, { column, op: 'IS_NULL' }] }
+    ? {
+        any: [
+          { column, op: 'EQ', value: 'false' },
+          { column, op: 'IS_NULL' },
+        ],
+      }
     : { column, op: 'IS_NULL' };

@@ -26,8 +26,7 @@ export class PlanDeduplicationInput extends PlanTableInput implements inputs.Pla
 
   @Field(() => DuplicateReferences, {
     defaultValue: DuplicateReferences.REPOINT,
-    description:
-      'What happens to rows that reference a duplicate: REPOINT them to the keeper, or REFUSE.',
+    description: 'What happens to rows that reference a duplicate: REPOINT them to the keeper, or REFUSE.',
   })
   references!: DuplicateReferences;
 

@@ -26,9 +26,13 @@ export async function mergeRows(session: Session, graph: MergeGraph, merge: Merg
   const { done } = await session.one<{ done: number[] }>(
     sql`WITH ${join(parts, ', ')} SELECT ARRAY[${join(counts, ', ')}] AS done`,
   );
-  const wanted = [...repointed.map((table) => table.repointed.length), ...gone.map((table) => table.gone.length)];
+  const wanted = [
+    ...repointed.map((table) => table.repointed.length),
+    ...gone.map((table) => table.gone.length),
+  ];
   [...repointed, ...gone].forEach(({ relation }, i) => {
-    if (done[i] !== wanted[i]) throw kept(`${relation.schema}.${relation.name}`, wanted[i] ?? 0, done[i] ?? 0);
+    if (done[i] !== wanted[i])
+      throw kept(`${relation.schema}.${relation.name}`, wanted[i] ?? 0, done[i] ?? 0);
   });
 }
 

@@ -36,7 +36,8 @@ export async function checkMergeAccess(
   const blockers = await checkSubject(context, subject, rights, [...archiving, ...referencing]);
   const others = await checkOthers(context, graph, spec);
   const mayCount = blockers.length === 0 || (await checkSubject(context, subject, rights)).length === 0;
-  const mayRead = mayCount && others.blockers.length === 0 && (await missingRights(context, referencing)).length === 0;
+  const mayRead =
+    mayCount && others.blockers.length === 0 && (await missingRights(context, referencing)).length === 0;
   return { blockers: [...blockers, ...others.blockers], warnings: others.warnings, mayCount, mayRead };
 }
 
@@ -46,7 +47,8 @@ async function referencingNeeds(context: PlanContext, graph: MergeGraph, spec: S
     const edges = edgesOf(graph, child);
     const isSubject = child.oid === graph.subject.oid;
     if (spec.references === 'REFUSE') {
-      if (!isSubject) needs.push(...(await tableNeeds(context, child, ['SELECT'], 'its rows may reference duplicates')));
+      if (!isSubject)
+        needs.push(...(await tableNeeds(context, child, ['SELECT'], 'its rows may reference duplicates')));
       continue;
     }
     const mayGo = (graph.uniqueKeys.get(child.oid) ?? []).length > 0;
@@ -65,7 +67,8 @@ const edgesOf = ({ edges }: MergeGraph, { oid }: Relation): MergeEdge[] =>
 function updateNeed(relation: Relation, columns: readonly string[]): Need {
   const right = `UPDATE (${columns.map((column) => toText(ident(column))).join(', ')})`;
   const held = columns.map(
-    (column) => sql`pg_catalog.has_column_privilege(${integer(relation.oid)}::pg_catalog.oid, ${column}::pg_catalog.text, 'UPDATE')`,
+    (column) =>
+      sql`pg_catalog.has_column_privilege(${integer(relation.oid)}::pg_catalog.oid, ${column}::pg_catalog.text, 'UPDATE')`,
   );
   return {
     name: nameOf(relation),
@@ -127,4 +130,3 @@ async function partitionColumns(session: PlanContext['session'], { oid }: Relati
       JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) ORDER BY 1`);
   return rows.map(({ name }) => name);
 }
-

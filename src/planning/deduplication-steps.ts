@@ -35,14 +35,18 @@ export function deduplicationSteps(look: Look): Step[] {
       description: `In the same statement: point the rows of ${nameOf(child)} at the row that stays (${key.name}); those that then say the same as another go too`,
       sql: toText(
         sql`UPDATE ONLY ${tableOf(child)} SET ${join(
-          key.columns.map((column, i) => sql`${ident(column)} = stays.${ident(key.referencedColumns[i] as string)}`),
+          key.columns.map(
+            (column, i) => sql`${ident(column)} = stays.${ident(key.referencedColumns[i] as string)}`,
+          ),
           ', ',
         )} FROM pairs`,
       ),
     })),
     {
       description: `In the same statement: delete the duplicates, which have been copied to ${nameOfDestination(spec.destination)}`,
-      sql: toText(sql`DELETE FROM ONLY ${tableOf(relation)} WHERE ctid = ANY ('{"(0,1)"}'::pg_catalog.tid[])`),
+      sql: toText(
+        sql`DELETE FROM ONLY ${tableOf(relation)} WHERE ctid = ANY ('{"(0,1)"}'::pg_catalog.tid[])`,
+      ),
     },
     { description: 'Go through the table again, until no key repeats; then seal the archive', sql: '' },
     {

@@ -30,9 +30,13 @@ export async function keyFrom(
 function ordered(relation: Relation, name: string): Column {
   const column = relation.columns.find((one) => one.name === name);
   if (column === undefined)
-    throw badInput(`The table "${relation.schema}"."${relation.name}" has no column "${name}".`, { column: name });
+    throw badInput(`The table "${relation.schema}"."${relation.name}" has no column "${name}".`, {
+      column: name,
+    });
   if (column.comparison.eq === null || column.comparison.lt === null)
-    throw badInput(`Values of the column "${name}" (${column.type}) have no order in PostgreSQL.`, { column: name });
+    throw badInput(`Values of the column "${name}" (${column.type}) have no order in PostgreSQL.`, {
+      column: name,
+    });
   return column;
 }
 
@@ -49,5 +53,7 @@ async function refuseLoose(
      WHERE a.attrelid = ${integer(oid)} AND a.attnum > 0 AND t.typcategory = 'S' ORDER BY a.attnum`);
   const other = loose.find(({ column }) => texts.every(({ name }) => name !== column));
   if (other === undefined) return;
-  throw badInput(`ignoreCase and trim are for text; the column "${other.column}" is none.`, { column: other.column });
+  throw badInput(`ignoreCase and trim are for text; the column "${other.column}" is none.`, {
+    column: other.column,
+  });
 }

@@ -42,7 +42,10 @@ export async function findDuplicates(
 }
 
 /** What PostgreSQL's statistics make of it: rows without as many as it expects to be different. */
-async function guess(session: Session, { table, hash, where }: { table: Sql; hash: Sql; where: Sql }): Promise<number> {
+async function guess(
+  session: Session,
+  { table, hash, where }: { table: Sql; hash: Sql; where: Sql },
+): Promise<number> {
   const counted = await estimateRows(session, sql`SELECT FROM ONLY ${table} WHERE ${where}`);
   const different = await estimateRows(
     session,

@@ -5,7 +5,16 @@ import type { MeasuredRows } from './measure-rows.ts';
 import type { Look } from './plan-deletion.ts';
 
 /** Rows a second of work without rest, ledger and fences included, and bytes a second; measured on two cores. */
-const RATES = { PURGE: 250_000, FILES: 75_000, S3: 40_000, TABLE: 60_000, LISTED: 150_000, RESTORE: 60_000, HASHED: 1_500_000, MERGED: 15_000 };
+const RATES = {
+  PURGE: 250_000,
+  FILES: 75_000,
+  S3: 40_000,
+  TABLE: 60_000,
+  LISTED: 150_000,
+  RESTORE: 60_000,
+  HASHED: 1_500_000,
+  MERGED: 15_000,
+};
 const BYTES_PER_SECOND = 100_000_000;
 /** Until a worker has taken the run and opened the table, and to end it; no rest in these. */
 const AROUND_SECONDS = 2;
@@ -50,7 +59,10 @@ export function deduplicationForecast(
   relation: Relation,
   { rows, rowsAreExact, share, bytes, tableRows }: MeasuredRows,
   { dutyCycle }: Throttle,
-  { destination, lookUpSeconds }: { readonly destination: ArchiveDestination; readonly lookUpSeconds: number },
+  {
+    destination,
+    lookUpSeconds,
+  }: { readonly destination: ArchiveDestination; readonly lookUpSeconds: number },
 ): PlanImpact {
   const reading = 4 * (tableRows / RATES.HASHED + relation.heapBytes / BYTES_PER_SECOND);
   const kept = destination.kind === 'TABLE' ? bytes : bytes * COMPRESSED;
@@ -61,7 +73,9 @@ export function deduplicationForecast(
     bytes,
     // Reading takes no part in the duty cycle: it locks nothing and writes nothing.
     estimatedSeconds: Math.ceil(reading) + secondsAt(dutyCycle, rows / RATES.MERGED + lookUpSeconds),
-    walBytes: Math.round(rows * (WAL_BYTES_PER_ROW + BLOCK_BYTES) + (destination.kind === 'TABLE' ? bytes : 0)),
+    walBytes: Math.round(
+      rows * (WAL_BYTES_PER_ROW + BLOCK_BYTES) + (destination.kind === 'TABLE' ? bytes : 0),
+    ),
     diskNeededBytes: Math.round(kept),
     bytesReclaimed: 0,
     bytesReusable: bytes,

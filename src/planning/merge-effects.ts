@@ -24,7 +24,10 @@ export interface MergeEffects {
   /** by the OID of the table */
   readonly tables: ReadonlyMap<number, MergedRows>;
   /** by table and unique key */
-  readonly conflicts: ReadonlyMap<string, { readonly name: string; readonly uniqueKey: string; rows: number }>;
+  readonly conflicts: ReadonlyMap<
+    string,
+    { readonly name: string; readonly uniqueKey: string; rows: number }
+  >;
   /** rows of other tables that reference a key which would change, by the key's name */
   readonly further: ReadonlyMap<string, { readonly edge: MergeEdge; rows: number }>;
   readonly undeclared: ReadonlyMap<UndeclaredReference, number>;
@@ -36,6 +39,8 @@ export interface MergeEffects {
 /** So many rows with equal keys are followed at once. */
 const SLICE_ROWS = 5_000;
 const SAMPLE_ROWS = 1_000;
+/** More than a table has. */
+const ALL = 1e12;
 
 /** Follows every duplicate through all tables the way a run does, without a lock, slice by slice within the budget. */
 export async function readMergeEffects(
@@ -55,7 +60,9 @@ export async function readMergeEffects(
   const total = new Totals(graph, soft.references);
   for (let at = 0; at < places.rows;) {
     const slice = places.take(at, SLICE_ROWS);
-    const done = await context.budget.within(context.session, () => followSlice(context, total, question, slice.places));
+    const done = await context.budget.within(context.session, () =>
+      followSlice(context, total, question, slice.places),
+    );
     if (done === null) return total.effects(false, soft.warnings);
     // The row that stays of a part of a key meets the others later.
     if (slice.isCut) total.rows += 1;
@@ -74,7 +81,7 @@ async function followSlice(
   const { graph } = total;
   const pairs = await chooseKeepers(session, question, places, { lock: false });
   if (pairs.length === 0) return true;
-  const merge = (await traceMerge(session, graph, pairs, { lock: false, maxRows: Number.MAX_SAFE_INTEGER / 2 })) as Merge;
+  const merge = (await traceMerge(session, graph, pairs, { lock: false, maxRows: ALL })) as Merge;
   const further = new Map<string, { edge: MergeEdge; rows: number }>();
   for (const { edge, statement } of changedKeys(graph, merge)) {
     const { rows } = await session.one<{ rows: number }>(statement);
@@ -135,21 +142,27 @@ class Totals {
     further: ReadonlyMap<string, { edge: MergeEdge; rows: number }>,
     undeclared: ReadonlyMap<UndeclaredReference, number>,
   ): void {
-    for (const { relation, gone, repointed } of tables) {
-      const sum = this.#tables.get(relation.oid) ?? { gone: 0, repointed: 0 };
-      this.#tables.set(relation.oid, { gone: sum.gone + gone.length, repointed: sum.repointed + repointed.length });
-      if (relation.oid === this.graph.subject.oid) this.rows += gone.length;
-    }
-    for (const { relation, uniqueKey, rows } of conflicts) {
-      const known = this.#conflicts.get(`${relation.oid} ${uniqueKey}`)?.rows ?? 0;
-      this.#conflicts.set(`${relation.oid} ${uniqueKey}`, { name: nameOf(relation), uniqueKey, rows: known + rows });
-    }
+    for (const table of tables) this.#addTable(table);
+    for (const conflict of conflicts) this.#addConflict(conflict);
     for (const [name, { edge, rows }] of further)
       this.#further.set(name, { edge, rows: rows + (this.#further.get(name)?.rows ?? 0) });
     for (const [reference, rows] of undeclared)
       this.#undeclared.set(reference, rows + (this.#undeclared.get(reference) ?? 0));
     const room = SAMPLE_ROWS - this.#sample.length;
     if (room > 0) this.#sample.push(...pairs.slice(0, room).map(({ gone }) => gone));
+  }
+
+  #addTable({ relation, gone, repointed }: Merge['tables'][number]): void {
+    const sum = this.#tables.get(relation.oid) ?? { gone: 0, repointed: 0 };
+    const more = { gone: sum.gone + gone.length, repointed: sum.repointed + repointed.length };
+    this.#tables.set(relation.oid, more);
+    if (relation.oid === this.graph.subject.oid) this.rows += gone.length;
+  }
+
+  #addConflict({ relation, uniqueKey, rows }: Merge['conflicts'][number]): void {
+    const key = `${relation.oid} ${uniqueKey}`;
+    const known = this.#conflicts.get(key)?.rows ?? 0;
+    this.#conflicts.set(key, { name: nameOf(relation), uniqueKey, rows: known + rows });
   }
 
   effects(complete: boolean, warnings: readonly PlanNotice[]): MergeEffects {
@@ -212,4 +225,3 @@ const undeclaredEffects = ({ undeclared }: MergeEffects): PlanEffect[] =>
       rows,
       detail: `${rows} rows of ${nameOf(child)} seem to reference the rows of ${nameOf(parent)} that go, by ${column} = ${key}; no foreign key says so, and they would be left pointing at nothing.`,
     }));
-

@@ -1,5 +1,4 @@
 import type { OperationSpec, PlanNotice } from '../domain/plan.ts';
-import type { Relation } from '../target/catalog.ts';
 import type { MergeGraph } from '../target/merge-graph.ts';
 import { ident, toText } from '../target/sql.ts';
 import type { MergeEffects } from './merge-effects.ts';
@@ -13,7 +12,9 @@ export function mergeBlockers(
 ): PlanNotice[] {
   return [
     ...(graph.isCut ? [TOO_MANY_TABLES] : []),
-    ...(references === 'REFUSE' ? refused(graph, merged) : [...collisions(merged), ...reachingFurther(merged)]),
+    ...(references === 'REFUSE'
+      ? refused(graph, merged)
+      : [...collisions(merged), ...reachingFurther(merged)]),
   ];
 }
 
@@ -55,8 +56,19 @@ const reachingFurther = ({ further }: MergeEffects): PlanNotice[] =>
       ),
     );
 
-export function mergeWarnings(relation: Relation, { complete }: MergeEffects): PlanNotice[] {
+export function mergeWarnings({ subject: relation, tables }: MergeGraph, merged: MergeEffects): PlanNotice[] {
+  const { complete } = merged;
+  const unnamed = tables.filter(
+    ({ oid, primaryKey }) => primaryKey === null && (merged.tables.get(oid)?.repointed ?? 0) > 0,
+  );
   return [
+    ...unnamed.map((table) =>
+      notice(
+        'REFERENCE_NOT_KEPT',
+        `${nameOf(table)} has no primary key: its rows could not be found again, and a restore does not point them back.`,
+        'Give it a primary key first, where that matters.',
+      ),
+    ),
     ...(complete
       ? []
       : [

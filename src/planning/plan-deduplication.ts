@@ -47,7 +47,9 @@ export async function planDeduplication(context: PlanContext, input: PlanDedupli
   };
   const unsafe = await refuseSubject(context, relation);
   const follow = input.references === 'REPOINT';
-  const graph = await context.session.transaction(() => readMergeGraph(context.session, relation, { follow }));
+  const graph = await context.session.transaction(() =>
+    readMergeGraph(context.session, relation, { follow }),
+  );
   const relations = follow && unsafe.length === 0 ? graph.tables : [relation];
   const shared = { relations, subject: relation, throttle, cutoff, operation };
   const access = await checkMergeAccess(context, graph, operation, unsafe);
@@ -59,7 +61,10 @@ export async function planDeduplication(context: PlanContext, input: PlanDedupli
   const condition = held.filter === null ? sql`true` : compileFilter(held.filter, relation);
   const drawn = await drawUp(
     { context, relation, held, measured: look.measured, limits, throttle, destination, chosen, condition },
-    { ...look.effects, effects: effectsOf(graph, look.merged, Math.ceil(look.measured.rows / throttle.batchRows)) },
+    {
+      ...look.effects,
+      effects: effectsOf(graph, look.merged, Math.ceil(look.measured.rows / throttle.batchRows)),
+    },
     access.blockers,
   );
   const filter = held.filter === null ? null : condition;
@@ -90,7 +95,9 @@ async function lookAt(context: PlanContext, question: Question) {
   const filter = spec.filter === null ? null : compileFilter(spec.filter, relation);
   const found = await findDuplicates(context.session, context.budget, relation, spec.key, filter);
   if (found === null)
-    throw badInput('PostgreSQL has no hash function for a column of the key; leave it out, or compare it as text.');
+    throw badInput(
+      'PostgreSQL has no hash function for a column of the key; leave it out, or compare it as text.',
+    );
   const merged = await followed(context, question, found, filter);
   const measured = await measure(context, relation, found, merged);
   const gone = (oid: number) => merged.tables.get(oid)?.gone ?? 0;
@@ -100,7 +107,12 @@ async function lookAt(context: PlanContext, question: Question) {
       )
     : { warnings: [], seconds: 0 };
   const blockers: PlanNotice[] = mergeBlockers(graph, spec, merged);
-  const warnings = [...access.warnings, ...mergeWarnings(relation, merged), ...merged.warnings, ...unindexed.warnings];
+  const warnings = [
+    ...access.warnings,
+    ...mergeWarnings(graph, merged),
+    ...merged.warnings,
+    ...unindexed.warnings,
+  ];
   const deleted = new Map([...merged.tables].map(([oid, rows]) => [oid, rows.gone]));
   return {
     measured,
@@ -154,4 +166,3 @@ async function measure(
 
 const includedIn = ({ subject }: MergeGraph, { tables }: MergeEffects): number =>
   [...tables].filter(([oid]) => oid !== subject.oid).reduce((sum, [, { gone }]) => sum + gone, 0);
-

@@ -39,7 +39,10 @@ export async function chooseKeepers(
        WHERE ${isOneOf(sql`ctid`, places)} AND ${condition}${lock ? sql` FOR UPDATE` : sql``})
     SELECT place::pg_catalog.text AS gone, stays::pg_catalog.text AS stays
       FROM (SELECT place, pg_catalog.first_value(place) OVER (
-                     PARTITION BY ${join(key.map((_, i) => keyName(i)), ', ')} ORDER BY ${join(order, ', ')}) AS stays
+                     PARTITION BY ${join(
+                       key.map((_, i) => keyName(i)),
+                       ', ',
+                     )} ORDER BY ${join(order, ', ')}) AS stays
               FROM equal) AS chosen
      WHERE place OPERATOR(pg_catalog.<>) stays ORDER BY chosen.place`);
   return rows.map(({ gone, stays }) => ({ gone: placeOf(gone), stays: placeOf(stays) }));

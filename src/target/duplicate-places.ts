@@ -68,8 +68,15 @@ export async function findDuplicatePlaces(
   return { found: list.groups(), range: list.range };
 }
 
-async function read(session: Session, { table, hash, where }: HashedRows, more: Sql, onRow: OnRow): Promise<void> {
-  const statement = toBoundStatement(sql`COPY (SELECT ${hash}${more} FROM ONLY ${table} WHERE ${where}) TO STDOUT`);
+async function read(
+  session: Session,
+  { table, hash, where }: HashedRows,
+  more: Sql,
+  onRow: OnRow,
+): Promise<void> {
+  const statement = toBoundStatement(
+    sql`COPY (SELECT ${hash}${more} FROM ONLY ${table} WHERE ${where}) TO STDOUT`,
+  );
   if (statement.settings !== '') await session.script(statement.settings);
   const reader = new HashReader(onRow);
   await session.copyOut(statement, reader.read);

@@ -65,18 +65,28 @@ interface Collision {
 }
 
 /** Rows that are not re-pointed come first, then by place: under every key the same row stays. */
-function collisionsSql({ child, edges, pairs, moved, gone }: CollisionQuestion, key: UniqueKey, lock: boolean): Sql {
+function collisionsSql(
+  { child, edges, pairs, moved, gone }: CollisionQuestion,
+  key: UniqueKey,
+  lock: boolean,
+): Sql {
   const parents = [...new Map(edges.map(({ parent }) => [parent.oid, parent])).values()];
   const names = key.parts.map((_, i) => ident(`key ${i}`));
   const wanted = key.parts.map(
     ({ equals }, i) => sql`other.${names[i] as Sql} ${fromCatalog(equals)} fresh.${names[i] as Sql}`,
   );
   const matches = key.nullsEqual
-    ? wanted.map((equal, i) => sql`(${equal} OR other.${names[i] as Sql} IS NULL AND fresh.${names[i] as Sql} IS NULL)`)
+    ? wanted.map(
+        (equal, i) =>
+          sql`(${equal} OR other.${names[i] as Sql} IS NULL AND fresh.${names[i] as Sql} IS NULL)`,
+      )
     : wanted;
   const whole = names.map((name) => sql`${name} IS NOT NULL`);
   return sql`
-    WITH ${join(parents.map((parent) => pairsOf(parent, pairs(parent), edges)), ', ')},
+    WITH ${join(
+      parents.map((parent) => pairsOf(parent, pairs(parent), edges)),
+      ', ',
+    )},
          fresh AS MATERIALIZED (SELECT ${PLACE} AS place, ${keyed(child, key)}
                                   FROM (${repointedRows(child, edges, moved)}) AS repointed ${where(key)}),
          other AS MATERIALIZED (

@@ -41,11 +41,13 @@ export async function readMergeGraph(
       for (const child of await childrenOf(session, key, tables)) {
         tables.set(child.oid, child);
         edges.push({ key, child, parent });
+        if (!follow) continue;
         const touched = await touchedKeys(session, child, key);
         uniqueKeys.set(child.oid, merged(uniqueKeys.get(child.oid) ?? [], touched));
-        if (follow && touched.length > 0) parents.add(child.oid);
+        if (touched.length > 0) parents.add(child.oid);
       }
-      if (tables.size >= MAX_TABLES) return { subject, tables: [...tables.values()], edges, uniqueKeys, isCut: true };
+      if (tables.size >= MAX_TABLES)
+        return { subject, tables: [...tables.values()], edges, uniqueKeys, isCut: true };
     }
   }
   return { subject, tables: [...tables.values()], edges, uniqueKeys, isCut: false };

@@ -15,7 +15,9 @@ export const PLACE = ident('declutter place');
 /** "pairs_123 AS (...)": the values that the keys reference, of rows that go and of those that stay for them. */
 export function pairsOf(parent: Relation, pairs: readonly Pair[], edges: readonly MergeEdge[]): Sql {
   const table = ident(parent.schema, parent.name);
-  const keys = edges.filter((edge) => edge.parent.oid === parent.oid).flatMap(({ key }) => key.referencedColumns);
+  const keys = edges
+    .filter((edge) => edge.parent.oid === parent.oid)
+    .flatMap(({ key }) => key.referencedColumns);
   const values = parent.columns
     .filter(({ name }) => keys.includes(name))
     .map(
@@ -60,7 +62,9 @@ function newValue({ name }: Column, edges: readonly MergeEdge[]): Sql {
     const at = key.columns.indexOf(name);
     if (at === -1) return [];
     const number = numberOf(parent, key.referencedColumns[at] as string);
-    return [sql`WHEN ${pairAlias(i)}.${goneValue(number)} IS NOT NULL THEN ${pairAlias(i)}.${staysValue(number)}`];
+    return [
+      sql`WHEN ${pairAlias(i)}.${goneValue(number)} IS NOT NULL THEN ${pairAlias(i)}.${staysValue(number)}`,
+    ];
   });
   return cases.length === 0 ? old : sql`CASE ${join(cases, ' ')} ELSE ${old} END`;
 }

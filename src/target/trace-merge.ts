@@ -27,7 +27,8 @@ export interface Merge {
 export const liveEdges = ({ edges }: MergeGraph, { tables }: Merge, { oid }: Relation): MergeEdge[] =>
   edges.filter(
     ({ child, parent }) =>
-      child.oid === oid && tables.some(({ relation, gone }) => relation.oid === parent.oid && gone.length > 0),
+      child.oid === oid &&
+      tables.some(({ relation, gone }) => relation.oid === parent.oid && gone.length > 0),
   );
 
 export interface TraceOptions {
@@ -56,7 +57,13 @@ export async function traceMerge(
     if (touched === null) return null;
     for (const child of touched) {
       const edges = state.liveEdges(child);
-      const question = { child, edges, pairs: state.pairs, moved: state.moved(child), gone: state.gone(child) };
+      const question = {
+        child,
+        edges,
+        pairs: state.pairs,
+        moved: state.moved(child),
+        gone: state.gone(child),
+      };
       const uniqueKeys = graph.uniqueKeys.get(child.oid) ?? [];
       const collisions = await findCollisions(session, question, uniqueKeys, options);
       state.addGone(child, collisions.same);
@@ -142,7 +149,8 @@ class MergeState {
     const known = this.#moved.get(oid) ?? new Map<string, Place>();
     this.#moved.set(oid, known);
     const before = known.size;
-    for (const place of places) if (this.#gone.get(oid)?.has(textOf(place)) !== true) known.set(textOf(place), place);
+    for (const place of places)
+      if (this.#gone.get(oid)?.has(textOf(place)) !== true) known.set(textOf(place), place);
     this.#reached += known.size - before;
     return places.length > 0;
   }
@@ -173,7 +181,9 @@ class MergeState {
 
   moved({ oid }: Relation): Place[] {
     const gone = this.#gone.get(oid);
-    return [...(this.#moved.get(oid) ?? [])].flatMap(([text, place]) => (gone?.has(text) === true ? [] : [place]));
+    return [...(this.#moved.get(oid) ?? [])].flatMap(([text, place]) =>
+      gone?.has(text) === true ? [] : [place],
+    );
   }
 
   gone({ oid }: Relation): Place[] {

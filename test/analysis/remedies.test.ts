@@ -42,7 +42,16 @@ const REMEDIES = [
     key: [{ column: 'email', ignoreCase: true, trim: true }],
     keep: { by: 'id', order: 'LOWEST' },
     references: 'REPOINT',
-    where: { all: [{ any: [{ column: 'deleted', op: 'EQ', value: 'false' }, { column: 'deleted', op: 'IS_NULL' }] }] },
+    where: {
+      all: [
+        {
+          any: [
+            { column: 'deleted', op: 'EQ', value: 'false' },
+            { column: 'deleted', op: 'IS_NULL' },
+          ],
+        },
+      ],
+    },
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
   }),
 ];

@@ -88,16 +88,18 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
     it('says who references the duplicates where that is refused', async () => {
       const drawn = await plan({ references: 'REFUSE' });
       expect(drawn.state).toBe('BLOCKED');
-      expect(drawn.forecast.blockers.map(({ code, message }) => `${code} ${message.split(' reference ')[0]}`)).toEqual([
-        'DEPENDENTS 400 rows of public.orders',
-        'DEPENDENTS 400 rows of public.tag',
-      ]);
+      expect(
+        drawn.forecast.blockers.map(({ code, message }) => `${code} ${message.split(' reference ')[0]}`),
+      ).toEqual(['DEPENDENTS 400 rows of public.orders', 'DEPENDENTS 400 rows of public.tag']);
     });
 
     it('leaves rows under a hold out, and refuses a table under one', async () => {
       const by = principal('ada', { roles: ['ADMIN'] });
       const hold = (where: object | null) =>
-        planning.protection.placeHold({ database: 'shop', schema: 'public', table: 'person', where, reason: 'a case' }, by);
+        planning.protection.placeHold(
+          { database: 'shop', schema: 'public', table: 'person', where, reason: 'a case' },
+          by,
+        );
       const fresh = await plan();
       const some = await hold({ column: 'id', op: 'GE', value: '900' });
       await expect(planning.checkFresh(fresh)).rejects.toThrow('a hold was placed on public.person');
@@ -119,7 +121,9 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
       const drawn = await plan();
       await planning.checkFresh(drawn);
       await planning.target.run(`INSERT INTO person SELECT i, 'mail1' FROM generate_series(10000, 11500) i`);
-      await expect(planning.checkFresh(drawn)).rejects.toThrow('1701 rows repeat the key of another now, and 200 did');
+      await expect(planning.checkFresh(drawn)).rejects.toThrow(
+        '1701 rows repeat the key of another now, and 200 did',
+      );
       await planning.target.run(`DELETE FROM person WHERE id >= 10000`);
       const again = await plan();
       await planning.target.run('ALTER TABLE tag ADD more int');
@@ -131,7 +135,9 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
       await planning.target.run(`UPDATE tag SET note = 'another' WHERE word = 'same' AND person IN (3, 5)`);
       const drawn = await plan();
       expect(codes(drawn)).toEqual(['REPOINT_COLLISION']);
-      expect(drawn.forecast.blockers[0]?.message).toContain('2 rows of public.tag would have the same tag_pkey');
+      expect(drawn.forecast.blockers[0]?.message).toContain(
+        '2 rows of public.tag would have the same tag_pkey',
+      );
       await planning.target.run(`UPDATE tag SET note = 'n' WHERE word = 'same'`);
     });
 
@@ -149,7 +155,11 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
     });
 
     it.each([
-      ['a column that is not there', { key: [{ column: 'mail', ignoreCase: false, trim: false }] }, 'no column "mail"'],
+      [
+        'a column that is not there',
+        { key: [{ column: 'mail', ignoreCase: false, trim: false }] },
+        'no column "mail"',
+      ],
       ['values without an order', { key: [{ column: 'extra', ignoreCase: false, trim: false }] }, 'no order'],
       ['case of what is no text', { key: [{ column: 'id', ignoreCase: true, trim: false }] }, 'is none'],
       ['no key', { key: [] }, 'key must have'],
@@ -201,16 +211,26 @@ describe('who may', () => {
     });
     try {
       const drawn = await planning.plans.deduplication(input(), OPERATOR);
-      const grants = drawn.forecast.blockers.filter(({ code }) => code === 'NO_RIGHTS').map(({ hint }) => hint);
+      const grants = drawn.forecast.blockers
+        .filter(({ code }) => code === 'NO_RIGHTS')
+        .map(({ hint }) => hint);
       expect(grants.join('\n')).toContain('GRANT UPDATE ("buyer", "payer") ON "public"."orders"');
       expect(grants.join('\n')).toContain('GRANT UPDATE ("boss") ON "public"."person"');
       expect(grants.join('\n')).toMatch(/GRANT SELECT, DELETE, UPDATE \("person"\) ON "public"\."tag"/);
       expect(drawn.forecast.impact.rows).toBe(200);
       const key = [{ column: 'word', ignoreCase: false, trim: false }];
-      const most = await planning.plans.deduplication(input({ table: 'twice', key, limits: { maxShare: 1 } }), OPERATOR);
-      expect(most).toMatchObject({ state: 'NEEDS_APPROVAL', forecast: { impact: { rows: 2400, share: 0.8 } } });
+      const most = await planning.plans.deduplication(
+        input({ table: 'twice', key, limits: { maxShare: 1 } }),
+        OPERATOR,
+      );
+      expect(most).toMatchObject({
+        state: 'NEEDS_APPROVAL',
+        forecast: { impact: { rows: 2400, share: 0.8 } },
+      });
     } finally {
-      await planning.target.run(`DROP OWNED BY dedup_${planning.target.name}; DROP ROLE dedup_${planning.target.name}`);
+      await planning.target.run(
+        `DROP OWNED BY dedup_${planning.target.name}; DROP ROLE dedup_${planning.target.name}`,
+      );
       await planning.close();
     }
   });

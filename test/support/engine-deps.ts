@@ -9,6 +9,7 @@ import { HEALTH_CHECKS } from '../../src/engine/throttle-registry.ts';
 import { makeLog } from '../../src/log.ts';
 import type { Operation } from '../../src/operations/define-operation.ts';
 import { archive } from '../../src/operations/kinds/archive.ts';
+import { archiveExpiry } from '../../src/operations/kinds/archive-expiry.ts';
 import { orphanRemoval } from '../../src/operations/kinds/orphan-removal.ts';
 import { deduplication } from '../../src/operations/kinds/deduplication.ts';
 import { purge } from '../../src/operations/kinds/purge.ts';
@@ -19,7 +20,7 @@ import type { Store } from '../../src/store/open-store.ts';
 import { Session, type TargetAddress } from '../../src/target/session.ts';
 
 const OPERATIONS = new Map<string, Operation>(
-  [purge, archive, deduplication, orphanRemoval, restore, reindex, reorganization].map((operation) => [
+  [purge, archive, archiveExpiry, deduplication, orphanRemoval, restore, reindex, reorganization].map((operation) => [
     operation.kind,
     operation as unknown as Operation,
   ]),
@@ -40,7 +41,7 @@ export function engineDeps(
   return {
     store,
     clock: systemClock,
-    log: makeLog(process.env['DEDUP_LOG'] ? 'error' : 'silent'),
+    log: makeLog('silent'),
     times,
     connect: (_id, settings) => Session.open(address, settings),
     operations: OPERATIONS,

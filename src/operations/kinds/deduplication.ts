@@ -127,7 +127,11 @@ async function treat(
   const merge = await traceMerge(session, graph, pairs, { lock: true, maxRows });
   if (merge === null) throw new BatchTooLarge('ROWS');
   refuse(spec, merge);
-  const keeper = partKeeper(context, session, isOne ? Math.max(MAX_BYTES_OF_ONE, size.maxBytes) : size.maxBytes);
+  const keeper = partKeeper(
+    context,
+    session,
+    isOne ? Math.max(MAX_BYTES_OF_ONE, size.maxBytes) : size.maxBytes,
+  );
   const partNumber = (oid: number) => context.plan.relations.findIndex((planned) => planned.oid === oid);
   await keepMerged(keeper, context.content as ArchiveContent, graph, merge, partNumber);
   await mergeRows(session, graph, merge);

@@ -77,7 +77,9 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
       const { run } = await deduplicate({ name: 'person' });
       expect(run).toMatchObject({ ...DONE, result: { rowsArchived: 3, rowsDeleted: 3, rowsRepointed: 0 } });
       expect(await ids('person')).toEqual([1, 4, 6, 7, 8, 9, 10]);
-      expect(run.result.nextStep).toContain('CREATE UNIQUE INDEX CONCURRENTLY ON "public"."person" ("email")');
+      expect(run.result.nextStep).toContain(
+        'CREATE UNIQUE INDEX CONCURRENTLY ON "public"."person" ("email")',
+      );
     });
 
     it('keeps the row with the highest value, one without a value last, and of equals the one with the lowest key', async () => {
@@ -100,7 +102,9 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
       expect(await ids('person')).toEqual([1, 3, 4]);
       const index = /CREATE UNIQUE INDEX[^;]*/.exec(run.result.nextStep ?? '')?.[0] ?? '';
       await database.run(index);
-      await expect(database.run(`INSERT INTO person VALUES (9, 'ANN@X', 'p')`)).rejects.toThrow('duplicate key');
+      await expect(database.run(`INSERT INTO person VALUES (9, 'ANN@X', 'p')`)).rejects.toThrow(
+        'duplicate key',
+      );
     });
 
     it('compares values as their types and collations do', async () => {
@@ -122,7 +126,9 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
       for (const column of ['word', 'amount', 'at', 'price', 'bits', 'list', 'span', 'half', 'key', 'flag']) {
         expect((await deduplicate({ name: 'thing' }, { key: [by(column)] })).run).toMatchObject(DONE);
       }
-      expect(await ids('thing')).toEqual([1, 2, 11, 13, 21, 23, 31, 33, 41, 43, 51, 53, 61, 63, 71, 73, 81, 91, 93]);
+      expect(await ids('thing')).toEqual([
+        1, 2, 11, 13, 21, 23, 31, 33, 41, 43, 51, 53, 61, 63, 71, 73, 81, 91, 93,
+      ]);
     });
 
     it('takes no name for anything but a name', async () => {
@@ -136,18 +142,29 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
         { key: [by("K'1"), by('k 2')], keep: { by: 'I d', order: 'LOWEST' } },
       );
       expect(run).toMatchObject({ ...DONE, result: { rowsDeleted: 1, rowsRepointed: 1 } });
-      expect(await database.run('SELECT "of what" AS a FROM "Chi,ld" ORDER BY id')).toEqual([{ a: 1 }, { a: 1 }]);
+      expect(await database.run('SELECT "of what" AS a FROM "Chi,ld" ORDER BY id')).toEqual([
+        { a: 1 },
+        { a: 1 },
+      ]);
       expect(await restore(runId, { schema: 'My "schema', name: 'Tab le' })).toMatchObject(DONE);
-      expect(await database.run('SELECT "of what" AS a FROM "Chi,ld" ORDER BY id')).toEqual([{ a: 2 }, { a: 1 }]);
+      expect(await database.run('SELECT "of what" AS a FROM "Chi,ld" ORDER BY id')).toEqual([
+        { a: 2 },
+        { a: 1 },
+      ]);
     });
 
     it('looks only at the rows of its filter', async () => {
       await database.run(`
         CREATE TABLE person (id int PRIMARY KEY, email text, active boolean);
         INSERT INTO person VALUES (1, 'a', false), (2, 'a', true), (3, 'a', true), (4, 'b', false), (5, 'b', true)`);
-      const { run } = await deduplicate({ name: 'person' }, { filter: { column: 'active', op: 'EQ', value: 'true' } });
+      const { run } = await deduplicate(
+        { name: 'person' },
+        { filter: { column: 'active', op: 'EQ', value: 'true' } },
+      );
       expect(await ids('person')).toEqual([1, 2, 4, 5]);
-      expect(run.result.nextStep).toMatch(/CREATE UNIQUE INDEX CONCURRENTLY ON "public"\."person" \("email"\) WHERE /);
+      expect(run.result.nextStep).toMatch(
+        /CREATE UNIQUE INDEX CONCURRENTLY ON "public"\."person" \("email"\) WHERE /,
+      );
     });
 
     /** Each way of a key, composite ones, a tree, and rows that become duplicates themselves, with what references those. */
@@ -175,10 +192,21 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
       INSERT INTO tag_use_note SELECT i, i, 'note ' || i FROM generate_series(1, 2000) i;
       INSERT INTO part SELECT i, i % 20, i FROM generate_series(1, 1000) i;
       ANALYZE;`;
-    const FAMILY_TABLES = ['person', 'plain', 'cascading', 'nulling', 'restricting', 'tag', 'tag_use', 'tag_use_note', 'part'];
+    const FAMILY_TABLES = [
+      'person',
+      'plain',
+      'cascading',
+      'nulling',
+      'restricting',
+      'tag',
+      'tag_use',
+      'tag_use_note',
+      'part',
+    ];
 
     /** Every reference as it should be: of the lowest row with the same mail. */
-    const keeper = (id: string) => `(SELECT min(k.id) FROM person_was k JOIN person_was g ON g.email = k.email WHERE g.id = ${id})`;
+    const keeper = (id: string) =>
+      `(SELECT min(k.id) FROM person_was k JOIN person_was g ON g.email = k.email WHERE g.id = ${id})`;
 
     async function pointsToKeepers(): Promise<void> {
       for (const [table, columns] of [
@@ -198,40 +226,56 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
 
     it('points all references at the row that stays, through all levels, and loses no other row; a restore points them back', async () => {
       await database.run(FAMILY);
-      for (const table of FAMILY_TABLES) await database.run(`CREATE TABLE ${table}_was AS SELECT * FROM ${table}`);
-      const before = await Promise.all(FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)));
+      for (const table of FAMILY_TABLES)
+        await database.run(`CREATE TABLE ${table}_was AS SELECT * FROM ${table}`);
+      const before = await Promise.all(
+        FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)),
+      );
       const { run, runId } = await deduplicate({ name: 'person' });
       expect(run).toMatchObject(DONE);
       expect(await ids('person')).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
       await pointsToKeepers();
       // 900 tags say what another says; their uses go to that one's, of which 100 people have 10 each on 3 days.
-      expect(await database.run(`SELECT count(*)::int AS n FROM tag WHERE word = 'tag'`)).toEqual([{ n: 100 }]);
-      expect(await database.run(`SELECT count(*)::int AS n FROM tag WHERE word <> 'tag'`)).toEqual([{ n: 1000 }]);
-      expect(
-        await database.run(`SELECT count(*)::int AS n FROM tag_use u LEFT JOIN tag t ON t.id = u.tag WHERE t.id IS NULL`),
-      ).toEqual([{ n: 0 }]);
-      expect(await database.run(`SELECT count(*)::int AS n, count(tag_use)::int AS used FROM tag_use_note`)).toEqual([
-        { n: 2000, used: 2000 },
+      expect(await database.run(`SELECT count(*)::int AS n FROM tag WHERE word = 'tag'`)).toEqual([
+        { n: 100 },
       ]);
-      const removedUses = 2000 - Number((await database.run('SELECT count(*)::int AS n FROM tag_use'))[0]?.['n']);
+      expect(await database.run(`SELECT count(*)::int AS n FROM tag WHERE word <> 'tag'`)).toEqual([
+        { n: 1000 },
+      ]);
+      expect(
+        await database.run(
+          `SELECT count(*)::int AS n FROM tag_use u LEFT JOIN tag t ON t.id = u.tag WHERE t.id IS NULL`,
+        ),
+      ).toEqual([{ n: 0 }]);
+      expect(
+        await database.run(`SELECT count(*)::int AS n, count(tag_use)::int AS used FROM tag_use_note`),
+      ).toEqual([{ n: 2000, used: 2000 }]);
+      const removedUses =
+        2000 - Number((await database.run('SELECT count(*)::int AS n FROM tag_use'))[0]?.['n']);
       expect(removedUses).toBeGreaterThan(0);
       expect(run.result.rowsDeleted).toBe(900 + 900 + removedUses);
       const archive = await findArchiveByRun(engine.deps.store, runId);
       expect(archive?.rows).toBeGreaterThanOrEqual(run.result.rowsDeleted);
       expect(await restore(runId, { name: 'person' })).toMatchObject(DONE);
-      const after = await Promise.all(FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)));
+      const after = await Promise.all(
+        FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)),
+      );
       expect(after).toEqual(before);
     }, 120_000);
 
     it('keeps everything in tables too, and gives it back', async () => {
       await database.run(FAMILY);
-      const before = await Promise.all(FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)));
+      const before = await Promise.all(
+        FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)),
+      );
       const destination = { kind: 'TABLE', schema: 'public', table: 'person_archive' } as const;
       const { run, runId } = await deduplicate({ name: 'person' }, { destination });
       expect(run).toMatchObject(DONE);
       expect(await database.run('SELECT count(*)::int AS n FROM person_archive')).toEqual([{ n: 900 }]);
       expect(await restore(runId, { name: 'person' })).toMatchObject(DONE);
-      const after = await Promise.all(FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)));
+      const after = await Promise.all(
+        FAMILY_TABLES.map((table) => fingerprintOf(database, `SELECT * FROM ${table}`)),
+      );
       expect(after).toEqual(before);
     }, 120_000);
 
@@ -284,9 +328,9 @@ describe.each(availableVersions().filter((version) => version === 14 || version 
         CREATE INDEX ON child (person); ANALYZE`);
       const { run } = await deduplicate({ name: 'person' });
       expect(run).toMatchObject({ ...DONE, result: { rowsDeleted: 4999 } });
-      expect(await database.run('SELECT count(*)::int AS n, min(person) AS low, max(person) AS high FROM child')).toEqual([
-        { n: 5000, low: 1, high: 1 },
-      ]);
+      expect(
+        await database.run('SELECT count(*)::int AS n, min(person) AS low, max(person) AS high FROM child'),
+      ).toEqual([{ n: 5000, low: 1, high: 1 }]);
     });
   },
 );
