@@ -18,7 +18,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   smallint: ['-32768', '0', '32767', '\\N'],
   integer: ['-2147483648', '7', '\\N', '2147483647'],
   bigint: ['-9223372036854775808', '9007199254740993', '9223372036854775807', '\\N'],
-  oid: ['4294967295', '0', '\\N'],
+  'pg_catalog.oid': ['4294967295', '0', '\\N'],
   boolean: ['t', 'f', '\\N', 't', 't'],
   real: [
     '0.1',
@@ -50,7 +50,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   'numeric(40,2)': ['12345678901234567890123456789012345678.00', '\\N'],
   'numeric(3,5)': ['0.00999', '\\N'],
   numeric: ['123456789012345678901234567890.000000001', 'Infinity', '1.10', '1.1000'],
-  date: [
+  'pg_catalog.date': [
     '2024-02-29',
     '0001-01-01',
     '9999-12-31',
@@ -70,9 +70,9 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
     '294276-12-31 23:59:59.999999',
   ],
   'timestamp(3) with time zone': ['2024-03-31 02:30:00.123+00', '-infinity', '0001-01-01 00:00:00+00', '\\N'],
-  uuid: ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '\\N'],
-  bytea: ['\\\\x', '\\\\x00ff5c0a', '\\N'],
-  text: [
+  'pg_catalog.uuid': ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '\\N'],
+  'pg_catalog.bytea': ['\\\\x', '\\\\x00ff5c0a', '\\N'],
+  'pg_catalog.text': [
     '',
     '\\N',
     '\\\\N',
@@ -188,9 +188,9 @@ describe('a segment in JSONL_ZSTD', () => {
     expect(seen('smallint')).toEqual(new Set([-32768, 0, 32767, null]));
     expect(seen('boolean')).toEqual(new Set([true, false, null]));
     expect(seen('bigint')).toContain('9007199254740993');
-    expect(seen('text')).toContain('tab\tnew\nline\rcr\bb\ff\vv');
-    expect(seen('text')).toContain('\\N');
-    expect(seen('bytea')).toContain('\\x00ff5c0a');
+    expect(seen('pg_catalog.text')).toContain('tab\tnew\nline\rcr\bb\ff\vv');
+    expect(seen('pg_catalog.text')).toContain('\\N');
+    expect(seen('pg_catalog.bytea')).toContain('\\x00ff5c0a');
   });
 });
 

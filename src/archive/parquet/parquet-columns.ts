@@ -74,7 +74,9 @@ const TYPES: Readonly<Record<string, Type>> = {
   uuid: fixed(PHYSICAL.FIXED_LEN_BYTE_ARRAY, UUID, fixedValues(hexadecimal, notations.uuid)),
 };
 
-function typeOf(name: string): Type {
+/** format_type names some of PostgreSQL's own types with their schema. */
+function typeOf(fullName: string): Type {
+  const name = fullName.replace(/^pg_catalog\./, '');
   const [, precision, scale] = /^numeric\((\d+),(\d+)\)$/.exec(name) ?? [];
   if (precision !== undefined) return numericType(Number(precision), Number(scale));
   return TYPES[name.replace(/^(time|timestamp)\(\d\)/, '$1')] ?? TEXT;
