@@ -23,5 +23,6 @@ export function heldTables({ kind, relations, operation }: PlanSpec): readonly H
     const { schema, table } = operation;
     return [{ oid: null, schema, name: table }];
   }
+  if (operation.kind === 'ORPHAN_REMOVAL' && operation.dependents === 'REFUSE') return relations.slice(0, 1);
   return DELETE_NOTHING.has(kind) ? [] : relations;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Connect } from '../databases/connect.ts';
 import type { RowFilter } from '../domain/filter.ts';
+import { heldTables } from '../domain/held-tables.ts';
 import { needsApproval } from '../domain/limits.ts';
 import {
   destinationOf,
@@ -127,7 +128,7 @@ async function holdChange(
   const filter = filterOf(spec.operation);
   const subject = spec.relations[0];
   if (filter === null || subject === undefined) return null;
-  const holds = await holdsOn(store, databaseId, spec.relations);
+  const holds = await holdsOn(store, databaseId, heldTables(spec));
   const placed = holds.find(({ id }) => !spec.holds.includes(id));
   if (placed !== undefined) return `a hold was placed on ${placed.schema}.${placed.table} (${placed.reason})`;
   if (holds.length === 0) return null;
@@ -198,7 +199,7 @@ const filterOf = (operation: OperationSpec): RowFilter | null =>
 
 /** A hold that came leaves rows out; a plan that does not know of it may not run. */
 async function newHold(store: Store, databaseId: string, spec: PlanSpec): Promise<string | null> {
-  const holds = await holdsOn(store, databaseId, spec.relations);
+  const holds = await holdsOn(store, databaseId, heldTables(spec));
   const placed = holds.find(({ id }) => !spec.holds.includes(id));
   return placed === undefined
     ? null

@@ -9,11 +9,14 @@ import {
   type Operation,
   type OperationContext,
 } from '../define-operation.ts';
-import { createHolder } from '../archive-table.ts';
+import { createHolder, createPartHolders } from '../archive-table.ts';
+import { readIncluded } from '../delete-closure.ts';
 import { deletable, lockRows } from '../delete-rows.ts';
+import { closureMover } from '../move-closure.ts';
 import { moveRows } from '../move-rows.ts';
 import { RowPicker } from '../pick-rows.ts';
 import { keepsNothing, pickedWork, type TreatRows } from '../picked-work.ts';
+import { closurePurger } from '../purge-closure.ts';
 import { keepKeys, refuseSaved } from '../saved-orphans.ts';
 
 type OrphanRemoval = Extract<OperationSpec, { kind: 'ORPHAN_REMOVAL' }>;
@@ -30,9 +33,9 @@ export const orphanRemoval = {
     const picker = new RowPicker(session, table, filter, spec.pick, context.cursor);
     await picker.open();
     if (spec.destination?.kind === 'TABLE') await createHolder(context, spec.destination);
-    return pickedWork(picker, stillOrphans(context, filter, removeAlone(context, filter)), {
-      overlaps: false,
-    });
+    const remove =
+      spec.dependents === 'INCLUDE' ? await removeTogether(context, filter) : removeAlone(context, filter);
+    return pickedWork(picker, stillOrphans(context, filter, remove), { overlaps: false });
   },
 } satisfies Operation<OrphanRemoval>;
 
@@ -56,6 +59,15 @@ function stillOrphans({ relation, spec: { orphan } }: Context, filter: Sql, remo
       },
     };
   };
+}
+
+/** With all that references them. */
+async function removeTogether(context: Context, filter: Sql): Promise<TreatRows> {
+  const { session, relation, spec, plan } = context;
+  const reached = await readIncluded(session, relation, plan);
+  if (spec.destination === null) return closurePurger(plan, reached, filter);
+  if (spec.destination.kind === 'TABLE') await createPartHolders(context, spec.destination, reached);
+  return closureMover(context, reached, filter);
 }
 
 const removeAlone =
