@@ -51,13 +51,22 @@ export class FileArchive implements SegmentArchive {
     formatOf: FormatOf,
   ): Promise<FileArchive> {
     const archive = new FileArchive(store, session, owner, formatOf);
-    const segments = await listSegments(session, owner.runId);
-    archive.#lastSequence = segments.at(-1)?.sequence ?? 0;
+    try {
+      await archive.#takeUp();
+      return archive;
+    } catch (error) {
+      await archive.close();
+      throw error;
+    }
+  }
+
+  async #takeUp(): Promise<void> {
+    const segments = await listSegments(this.#session, this.#owner.runId);
+    this.#lastSequence = segments.at(-1)?.sequence ?? 0;
     // A server that lost its last commits hands out a fence again: the files of that time are out of the way first.
-    await archive.#clearOrphans(segments.map(({ location }) => sealedName(location)));
-    for (const segment of segments) if (!segment.sealed) await archive.#takeOver(segment);
-    await archive.#clearOrphans();
-    return archive;
+    await this.#clearOrphans(segments.map(({ location }) => sealedName(location)));
+    for (const segment of segments) if (!segment.sealed) await this.#takeOver(segment);
+    await this.#clearOrphans();
   }
 
   /** Within the batch's transaction, before its COMMIT; one at a time for each part. */
@@ -132,12 +141,12 @@ export class FileArchive implements SegmentArchive {
     try {
       const { part = 0, sequence } = segment;
       const file = await this.#createFile(part, sequence);
+      const rows = frames.reduce((sum, frame) => sum + frame.rows, 0);
+      this.#open.set(part, { part, file, rows, isRecorded: true });
       await file.adopt(old, frames);
       await underFence(this.#session, runId, fence, () =>
         writeSegment(this.#session, runId, fence, openSegment(file)),
       );
-      const rows = frames.reduce((sum, frame) => sum + frame.rows, 0);
-      this.#open.set(part, { part, file, rows, isRecorded: true });
     } finally {
       await old.close();
     }

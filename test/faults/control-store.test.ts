@@ -15,7 +15,7 @@ beforeEach(async () => {
 
 afterEach(() => scene.close());
 
-const SLOW = { ...ONE_LANE, dutyCycle: 0.1 };
+const SLOW = { ...ONE_LANE, dutyCycle: 0.3 };
 
 const prisma = () => scene.engine.deps.store.prisma;
 

@@ -1,4 +1,4 @@
-import { rename, rm } from 'node:fs/promises';
+import { readdir, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type FaultScene, faultScene, FILES, ONE_LANE, TABLE, until } from '../support/fault-scene.ts';
 import { failing, itWithStrace } from '../support/strace.ts';
@@ -64,10 +64,24 @@ describe('a disk that fails', () => {
   );
 });
 
+describe('a take-over', () => {
+  it('that finds other bytes than the ledger says keeps no file open', async () => {
+    const { archiveDir } = scene.engine;
+    const runId = await scene.queue(FILES);
+    expect(await scene.turn(runId, { failpoints: 'batch.committed=kill@3' })).toBe('SIGKILL');
+    const [open = ''] = (await readdir(`${archiveDir}/${runId}`)).filter((name) => name.endsWith('.open'));
+    await writeFile(`${archiveDir}/${runId}/${open}`, 'x', { flag: 'r+' });
+    expect(await scene.takeOver(runId)).toMatchObject({ state: 'FAILED', stateCode: 'ARCHIVE_DAMAGED' });
+    const handles = await readdir('/proc/self/fd');
+    const files = await Promise.all(handles.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+    expect(files.filter((file) => file.startsWith(archiveDir))).toEqual([]);
+  });
+});
+
 describe('a folder', () => {
   it('that is taken away while rows are archived to it stops the run at the next batch', async () => {
     const { archiveDir } = scene.engine;
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.1 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.3 } });
     const work = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await rename(archiveDir, `${archiveDir}-away`);
@@ -79,7 +93,7 @@ describe('a folder', () => {
 
   it('whose files are removed while rows are archived to them takes no more', async () => {
     const { archiveDir } = scene.engine;
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.1 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.3 } });
     const work = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await rm(`${archiveDir}/${runId}`, { recursive: true });
