@@ -1,4 +1,5 @@
 import type { Orphan, RowFilter } from './filter.ts';
+import type { PartitionSpec } from './partition.ts';
 import type { Throttle } from './run.ts';
 import type {
   ArchiveFormat,
@@ -62,12 +63,16 @@ export type OperationSpec =
       readonly filter: RowFilter;
       readonly dependents: DependentRows;
       readonly pick: Pick;
+      /** of a partitioned subject: those with rows that go, in the order in which they are treated */
+      readonly partitions?: readonly PartitionSpec[];
     }
   | {
       readonly kind: 'ARCHIVE';
       readonly filter: RowFilter;
       readonly dependents: DependentRows;
       readonly pick: Pick;
+      /** as above */
+      readonly partitions?: readonly PartitionSpec[];
       readonly destination: ArchiveDestination;
     }
   | {

@@ -11,6 +11,7 @@ import { ensureLedger } from '../target/ledger-tables.ts';
 import { BATCH_SETTINGS, READ_SETTINGS, type Session } from '../target/session.ts';
 import { failpoint } from '../failpoint.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
+import { abandonFailed, abandonWork } from './abandon-work.ts';
 import { TurnBroken } from './batch.ts';
 import { CANCELLED, type Ending, EndingWanted } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
@@ -119,8 +120,11 @@ interface Parts {
 
 async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Ending> {
   const { claim, plan, lease, stopping } = turn;
-  if (claim.state === 'CANCELLING') return CANCELLED;
   const operation = deps.operations.get(plan.spec.operation.kind);
+  if (claim.state === 'CANCELLING') {
+    await giveUp(operation, turn, parts);
+    return CANCELLED;
+  }
   if (!operation)
     throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);
   const { position, session, monitor } = parts;
@@ -175,7 +179,14 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   if (doomed !== null && ending.state === 'SUCCEEDED') await endExpiry(deps, turn);
   progress.setResult({ ...result, ...figures(), ...(said === null ? {} : { nextStep: said }) });
   await progress.flush();
-  return ending;
+  if (ending.state === 'CANCELLED') await giveUp(operation, turn, parts);
+  return ending.state === 'FAILED' ? abandonFailed(ending, () => giveUp(operation, turn, parts)) : ending;
+}
+
+/** The run ends for good: nothing that it has begun is left half way. */
+async function giveUp(operation: Operation | undefined, turn: Turn, parts: Parts): Promise<void> {
+  if (operation && parts.relation)
+    await abandonWork(operation, contextOf(turn, parts, null, null), parts.position.fence);
 }
 
 /** Rows that no archive takes are deleted, also by a kind that can keep them. */

@@ -76,7 +76,7 @@ export async function beginBatch(
 ): Promise<OpenBatch> {
   const begun = performance.now();
   try {
-    await openTransaction(context, lane, fence);
+    await openTransaction(context, lane, fence, piece.tables);
     failpoint('batch.opened');
     const workBegun = performance.now();
     const treated = await piece.treat(lane.session);
@@ -106,12 +106,13 @@ export async function commitBatch(
     failpoint('batch.stored');
     if (!lease.isSafe) throw new LeaseLost();
     const ms = () => batch.ms + performance.now() - begun;
-    const { units, rows, cursor, workMs } = batch;
+    const { units, rows, cursor, workMs, isStep = false } = batch;
     // A batch without rows leaves no trace: going over its blocks again costs less than an entry.
-    const isEntered = rows > 0 || parts.length > 0;
+    const isEntered = rows > 0 || parts.length > 0 || isStep;
     if (isEntered) await commit(session, batchEntry(runId, position, { rows, cursor, frame, parts }, ms()));
     else await session.rollback();
-    return { units, rows, included: batch.included ?? 0, cursor, frame, parts, isEntered, workMs, ms: ms() };
+    const included = batch.included ?? 0;
+    return { units, rows, included, cursor, frame, parts, isEntered, isStep, workMs, ms: ms() };
   } catch (error) {
     await session.rollback();
     throw error;
@@ -140,9 +141,10 @@ export async function openTransaction(
   { runId, plan }: Pick<BatchContext, 'runId' | 'plan'>,
   { session, number }: Lane,
   fence: number,
+  tables: readonly RelationIdentity[] = plan.relations,
 ): Promise<void> {
   const results = await session.script(
-    [session.begin(), fenceCheck(runId, number), ...checksOf(plan)].join('; '),
+    [session.begin(), fenceCheck(runId, number), ...checksOf(plan, tables)].join('; '),
   );
   const found = (name: string) =>
     results.flatMap(({ rows: [first] }) => (first && name in first ? [first] : []));
@@ -150,18 +152,16 @@ export async function openTransaction(
   const [hold] = found('held') as unknown as HoldFound[];
   if (hold !== undefined) throw held(hold);
   const fingerprints = found('fingerprint');
-  const changed = plan.relations.find(
-    ({ fingerprint }, i) => fingerprints[i]?.['fingerprint'] !== fingerprint,
-  );
+  const changed = tables.find(({ fingerprint }, i) => fingerprints[i]?.['fingerprint'] !== fingerprint);
   if (changed !== undefined) throw drifted(changed);
 }
 
-function checksOf(plan: PlanSpec): string[] {
-  const tables = plan.relations.map(({ schema, name }) => `ONLY ${toText(ident(schema, name))}`);
+function checksOf(plan: PlanSpec, tables: readonly RelationIdentity[]): string[] {
+  const names = tables.map(({ schema, name }) => `ONLY ${toText(ident(schema, name))}`);
   return [
     ...(heldTables(plan).length === 0 ? [] : [HOLD_LOCK, 'EXECUTE declutter_holds']),
-    ...(tables.length === 0 ? [] : [`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`]),
-    ...plan.relations.map((_, i) => `EXECUTE declutter_fingerprint_${i}`),
+    ...(names.length === 0 ? [] : [`LOCK TABLE ${names.join(', ')} IN ROW EXCLUSIVE MODE`]),
+    ...tables.map((table) => `EXECUTE declutter_fingerprint_${plan.relations.indexOf(table)}`),
   ];
 }
 

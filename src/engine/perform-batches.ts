@@ -77,10 +77,10 @@ function afterCommit(tuner: BatchTuner, retries: RetryBudget, run: BatchPerforma
     const asked = lease.latest;
     foreground.ends();
     await archive?.confirm(done);
-    tuner.record(
-      { ms: done.workMs, units: done.units, rows: done.rows + done.included },
-      lease.latest.throttle,
-    );
+    if (!done.isStep) {
+      const rows = done.rows + done.included;
+      tuner.record({ ms: done.workMs, units: done.units, rows }, lease.latest.throttle);
+    }
     retries.succeeded();
     await progress.add(done, foreground.reason);
     const ms = restAfter(done.ms, foreground);
@@ -175,6 +175,7 @@ async function finishWork(
   lane: Lane,
   run: BatchPerformance,
 ): Promise<void> {
+  if (!work.finish) return;
   await openTransaction(run, lane, at.fence);
   try {
     await work.finish();

@@ -64,10 +64,13 @@ export class RunProgress {
   }
 
   /** slowed: why the run works less than it was told to */
-  async add(batch: { rows: number; included: number }, slowed: string | null): Promise<void> {
+  async add(
+    batch: { rows: number; included: number; isEntered: boolean },
+    slowed: string | null,
+  ): Promise<void> {
     this.#rowsDone += batch.rows;
     this.#included += batch.included;
-    if (batch.rows > 0) this.#batches += 1;
+    if (batch.isEntered) this.#batches += 1;
     this.#batchRows = batch.rows;
     this.#isResting = false;
     this.#throttleReason = slowed;

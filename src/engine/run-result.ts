@@ -18,7 +18,12 @@ export async function measure(session: Session, relation: Relation | null): Prom
   if (!relation) return null;
   const oid = sql`${integer(relation.oid)}::pg_catalog.oid`;
   return session.one<Measure>(sql`
-    SELECT coalesce(pg_catalog.pg_total_relation_size(${oid}), 0)::pg_catalog.float8 AS bytes,
+    SELECT ${
+      relation.kind === 'PARTITIONED'
+        ? sql`(SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(relid)), 0)
+                 FROM pg_catalog.pg_partition_tree(${oid}::pg_catalog.regclass))::pg_catalog.float8`
+        : sql`coalesce(pg_catalog.pg_total_relation_size(${oid}), 0)::pg_catalog.float8`
+    } AS bytes,
            pg_catalog.pg_stat_get_live_tuples(${oid})::pg_catalog.float8 AS live,
            pg_catalog.pg_stat_get_dead_tuples(${oid})::pg_catalog.float8 AS dead`);
 }

@@ -1,7 +1,7 @@
 import type { DoomedArchive } from '../archive/doomed-archive.ts';
 import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
-import type { ArchiveContent, OperationSpec, PlanSpec } from '../domain/plan.ts';
+import type { ArchiveContent, OperationSpec, PlanSpec, RelationIdentity } from '../domain/plan.ts';
 import type { RunResult } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
@@ -28,6 +28,8 @@ export interface Treated {
   readonly store: () => Promise<Frame | null>;
   /** rows of other tables that went along */
   readonly included?: number;
+  /** A step between batches: in the ledger though it may have no rows, and no measure for the size of the next batch. */
+  readonly isStep?: boolean;
   /** The same for those, after store. */
   readonly storeParts?: () => Promise<readonly StoredPart[]>;
 }
@@ -81,7 +83,7 @@ export interface BatchWork {
   /** Gives back what was picked and not confirmed; it is picked again. */
   rewind(): void;
   /** Inside one last transaction, when everything is done: sequences and the like. */
-  finish(): Promise<void>;
+  finish?(): Promise<void>;
   /** Of the result, what only the work knows. */
   figures?(): Partial<RunResult>;
   /** What people should know of what was done so far, besides the counters; null: nothing. */
@@ -89,6 +91,8 @@ export interface BatchWork {
 }
 
 export interface Piece {
+  /** What is locked and must be as planned while it is treated; missing: all tables of the plan. */
+  readonly tables?: readonly RelationIdentity[];
   /** Treats its rows inside the session's open transaction, after the fence and the schema have been checked. */
   treat(session: Session): Promise<Treated>;
 }
@@ -115,7 +119,15 @@ export interface Operation<Spec extends OperationSpec = OperationSpec> {
   readonly counts: keyof Pick<RunResult, 'rowsDeleted' | 'rowsArchived' | 'rowsRestored'> | null;
   /** Reads the catalog and prepares; changes nothing but tables of its own that the plan has named. */
   open(context: OperationContext<Spec>): Promise<BatchWork | StatementWork>;
+  /** What a run must put right that ends before all is done, from the cursor of its last batch on; may be repeated. */
+  abandon?: Abandon<Spec>;
 }
+
+/** inStep: a transaction under the fence; what the work answers with becomes the run's cursor, null leaves it as it is. */
+export type Abandon<Spec extends OperationSpec = OperationSpec> = (
+  context: OperationContext<Spec>,
+  inStep: (work: () => Promise<Json>) => Promise<void>,
+) => Promise<void>;
 
 /** The batch turned out larger than allowed: roll back and try again with fewer units. */
 export class BatchTooLarge extends Error {

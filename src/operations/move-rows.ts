@@ -10,15 +10,23 @@ import { bufferOf } from './row-buffer.ts';
 type Moved = Awaited<ReturnType<TreatRows>>;
 
 /** Carries out a DELETE and keeps what it returns in the run's archive, in the same transaction. */
-export function moveRows(
+export const moveRows = (
   context: OperationContext,
   session: Session,
   deletion: Sql,
   size: BatchSize,
+): Promise<Moved> => keepRows(context, session, sql`${deletion} RETURNING ${columnList(context)}`, size);
+
+/** Keeps what the statement gives, the columns of the table in their order, in the run's archive. */
+export function keepRows(
+  context: OperationContext,
+  session: Session,
+  rows: Sql,
+  size: BatchSize,
 ): Promise<Moved> {
   return context.holder
-    ? moveToTable(context, context.holder, session, deletion, size)
-    : moveToFile(context, session, deletion, size);
+    ? keepInTable(context, context.holder, session, rows, size)
+    : keepInFile(context, session, rows, size);
 }
 
 const columnList = ({ relation }: OperationContext): Sql =>
@@ -27,13 +35,13 @@ const columnList = ({ relation }: OperationContext): Sql =>
     ', ',
   );
 
-async function moveToFile(
+async function keepInFile(
   context: OperationContext,
   session: Session,
-  deletion: Sql,
+  given: Sql,
   size: BatchSize,
 ): Promise<Moved> {
-  const statement = toBoundStatement(sql`COPY (${deletion} RETURNING ${columnList(context)}) TO STDOUT`);
+  const statement = toBoundStatement(sql`COPY (${given}) TO STDOUT`);
   if (statement.settings !== '') await session.script(statement.settings);
   const { bytes, rows } = await collect(session, statement, size);
   if (rows === 0) return { rows, store: keepsNothing };
@@ -55,16 +63,16 @@ const rowTooLarge = (): Stop =>
     'A single row has more than 256 MB as text. Nothing of it has changed; leave it out by the filter, or archive it into a table.',
   );
 
-async function moveToTable(
+async function keepInTable(
   context: OperationContext,
   holder: { readonly schema: string; readonly name: string },
   session: Session,
-  deletion: Sql,
+  given: Sql,
   size: BatchSize,
 ): Promise<Moved> {
   const columns = columnList(context);
   const { gone, rows, hash } = await session.one<{ gone: string; rows: string; hash: string }>(sql`
-    WITH gone AS (${deletion} RETURNING ${columns}),
+    WITH gone AS (${given}),
          kept AS (INSERT INTO ${ident(holder.schema, holder.name)} AS kept (${columns}) SELECT ${columns} FROM gone
                   RETURNING ${rowHash(sql`kept`)} AS hash)
     SELECT (SELECT pg_catalog.count(*) FROM gone)::pg_catalog.text AS gone, pg_catalog.count(*)::pg_catalog.text AS rows,

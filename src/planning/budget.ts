@@ -60,6 +60,7 @@ export interface PlanNode {
   readonly 'Plan Rows': number;
   readonly 'Index Cond'?: string;
   readonly 'Index Name'?: string;
+  readonly 'One-Time Filter'?: string;
   readonly Plans?: readonly PlanNode[];
 }
 
@@ -71,9 +72,21 @@ export async function explain(
 ): Promise<{ plan: PlanNode }> {
   return session.transaction(async () => {
     if (withoutSeqScan) await session.script('SET LOCAL enable_seqscan = off; SET LOCAL jit = off');
-    const row = await session.one<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-      sql`EXPLAIN (FORMAT JSON) ${statement}`,
-    );
-    return { plan: row['QUERY PLAN'][0].Plan };
+    return { plan: await explained(session, statement) };
+  });
+}
+
+async function explained(session: Session, statement: Sql): Promise<PlanNode> {
+  const row = await session.one<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    sql`EXPLAIN (FORMAT JSON) ${statement}`,
+  );
+  return row['QUERY PLAN'][0].Plan;
+}
+
+/** Whether constraints, or the bounds of a partition, keep every row out of the statement's reach, as PostgreSQL itself proves it. */
+export async function isRuledOut(session: Session, statement: Sql): Promise<boolean> {
+  return session.transaction(async () => {
+    await session.script('SET LOCAL constraint_exclusion = on');
+    return (await explained(session, statement))['One-Time Filter'] === 'false';
   });
 }

@@ -11,6 +11,7 @@ import {
 import type { ArchiveView } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';
 import type { Relation } from '../target/catalog.ts';
+import { rowsOf } from '../target/reached-tables.ts';
 import { compileFilter } from '../target/row-filter.ts';
 import { fromCatalog, ident, join, sql } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
@@ -95,7 +96,7 @@ export async function checkKeys(
   const taken = await budget.query(
     session,
     sql`SELECT FROM ONLY ${ident(holder.schema, holder.name)} AS ${kept}
-          JOIN ONLY ${ident(source.schema, source.name)} AS ${present} ON ${join(same, ' AND ')} WHERE ${chosen} LIMIT 1`,
+          JOIN ${rowsOf(source, present)} ON ${join(same, ' AND ')} WHERE ${chosen} LIMIT 1`,
   );
   if (taken === null || taken.length === 0) return [];
   const message = `The keys of archived rows are taken in ${nameOf(source)}: the first of them would fail the run.`;

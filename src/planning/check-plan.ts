@@ -19,10 +19,11 @@ import { askForApproval, markPlan, type PlanView } from '../store/plans.ts';
 import { readCapabilities } from '../target/capabilities.ts';
 import { readRelation, readRelationByOid } from '../target/catalog.ts';
 import { describeSchema, readFingerprint, schemaChanges } from '../target/fingerprint.ts';
+import { ownRows } from '../target/reached-tables.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { compileFilter } from '../target/row-filter.ts';
 import { READ_SETTINGS, type Session } from '../target/session.ts';
-import { ident, sql } from '../target/sql.ts';
+import { sql } from '../target/sql.ts';
 import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
 import { checkArchive } from './check-archive.ts';
@@ -184,10 +185,9 @@ async function countChange(session: Session, budget: Budget, spec: PlanSpec): Pr
   if (filter === null || subject === undefined || !spec.rowsAreExact) return null;
   const relation = await session.transaction(() => readRelationByOid(session, subject.oid));
   if (relation === null) return `the table ${nameOf(subject)} was dropped`;
-  const table = ident(relation.schema, relation.name);
   const now = await budget.count(
     session,
-    sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${table} WHERE ${compileFilter(filter, relation)}`,
+    sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${ownRows(relation)} WHERE ${compileFilter(filter, relation)}`,
   );
   if (now === null || isWithinTolerance(now, spec)) return null;
   return `${now} rows match now, and ${spec.rows} did when it was made`;

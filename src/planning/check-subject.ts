@@ -8,14 +8,15 @@ import { nameOf, notice, type PlanContext } from './plan-context.ts';
 const OUR_SCHEMA = 'declutter';
 
 /** What no plan may touch, and what a plan of rows cannot be made for. Empty: go on and look closer. */
-export function refuseRelation(relation: Relation): PlanNotice[] {
+export function refuseRelation(relation: Relation, { mayBePartitioned = false } = {}): PlanNotice[] {
   const name = nameOf(relation);
   const { schema } = relation;
   if (schema.startsWith('pg_') || schema === 'information_schema') {
     return [notice('UNSAFE_TABLE', `${name} belongs to PostgreSQL itself.`)];
   }
   if (schema === OUR_SCHEMA) return [notice('UNSAFE_TABLE', `${name} belongs to Declutter's ledger.`)];
-  if (relation.kind === 'PARTITIONED') {
+  if (relation.kind === 'PARTITIONED' && relation.persistence !== 'TEMPORARY') {
+    if (mayBePartitioned) return [];
     return [
       notice(
         'NOT_A_TABLE',

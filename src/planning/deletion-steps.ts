@@ -10,9 +10,22 @@ export const LEDGER_STEP: Step = {
   sql: 'CREATE SCHEMA IF NOT EXISTS declutter',
 };
 
-/** What the run does, in order, with the SQL of each step. The places of a batch stand for those of all. */
-export function deletionSteps(look: Look): Step[] {
-  const { relation, destination, chosen, condition, throttle } = look;
+export const SEAL_STEP: Step = {
+  description: 'Seal the archive: each part is read back and listed with its rows and checksum',
+  sql: '',
+};
+
+/** What the run does, in order, with the SQL of each step. */
+export const deletionSteps = (look: Look): Step[] => [
+  LEDGER_STEP,
+  ...tableSteps(look),
+  ...rowSteps(look),
+  ...(look.destination === null ? [] : [SEAL_STEP]),
+];
+
+/** The places of a batch stand for those of all. */
+export function rowSteps(look: Look): Step[] {
+  const { relation, chosen, condition, throttle } = look;
   const table = ident(relation.schema, relation.name);
   const byIndex = chosen.pick === 'INDEX';
   const places = byIndex
@@ -25,8 +38,6 @@ export function deletionSteps(look: Look): Step[] {
   };
   const batch = `in batches of up to ${throttle.batchRows} rows and about ${throttle.batchMs} ms, each in its own transaction with the ledger's entry`;
   return [
-    LEDGER_STEP,
-    ...tableSteps(look),
     ...(byIndex ? [list] : []),
     byIndex
       ? { description: `${verb(look)}, ${batch}`, sql: toText(moved(look, deletion)) }
@@ -37,14 +48,6 @@ export function deletionSteps(look: Look): Step[] {
           {
             ...list,
             description: 'Look once more for rows that were moved meanwhile, and treat them the same way',
-          },
-        ]),
-    ...(destination === null
-      ? []
-      : [
-          {
-            description: 'Seal the archive: each part is read back and listed with its rows and checksum',
-            sql: '',
           },
         ]),
   ];

@@ -6,7 +6,8 @@ import { type HoldView, holdsOn } from '../store/holds.ts';
 import type { Relation } from '../target/catalog.ts';
 import { checkFilterValues, compileFilter } from '../target/row-filter.ts';
 import type { Session } from '../target/session.ts';
-import { ident, sql } from '../target/sql.ts';
+import { ownRows } from '../target/reached-tables.ts';
+import { sql } from '../target/sql.ts';
 import type { Budget } from './budget.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 
@@ -132,10 +133,9 @@ async function rowsHeld(
 ): Promise<keyof typeof HELD | null> {
   if (held === null) return 'ALL';
   if (!(await fits(look.session, relation, held))) return 'UNFIT';
-  const table = ident(relation.schema, relation.name);
   const rows = await look.budget.query<{ any: boolean }>(
     look.session,
-    sql`SELECT EXISTS (SELECT FROM ONLY ${table} WHERE ${compileFilter(filter, relation)} AND ${compileFilter(held, relation)}) AS any`,
+    sql`SELECT EXISTS (SELECT FROM ${ownRows(relation)} WHERE ${compileFilter(filter, relation)} AND ${compileFilter(held, relation)}) AS any`,
   );
   if (rows === null) return 'UNTOLD';
   return rows[0]?.any === true ? 'SOME' : null;

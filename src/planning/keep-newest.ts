@@ -3,6 +3,7 @@ import type { PlanNotice } from '../domain/plan.ts';
 import { badInput } from '../errors.ts';
 import type { Column } from '../target/catalog-columns.ts';
 import type { Relation } from '../target/catalog.ts';
+import { ownRows } from '../target/reached-tables.ts';
 import { fromCatalog, ident, integer, join, sql, toText } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { KeepNewestInput } from './plan-inputs.ts';
@@ -73,7 +74,7 @@ async function boundOf(
     : ident(by);
   const rows = await budget.query<{ bound: string }>(
     session,
-    sql`SELECT (${value})::pg_catalog.text AS bound FROM ONLY ${ident(relation.schema, relation.name)}
+    sql`SELECT (${value})::pg_catalog.text AS bound FROM ${ownRows(relation)}
          WHERE ${ident(by)} IS NOT NULL ORDER BY ${value} USING ${fromCatalog(column.comparison.gt as string)}
         OFFSET ${integer(count - 1)} LIMIT 1`,
   );

@@ -1,5 +1,6 @@
 import type { Relation } from '../target/catalog.ts';
 import { ident, integer, type Sql, sql } from '../target/sql.ts';
+import { ownRows } from '../target/reached-tables.ts';
 import { estimateRows } from './budget.ts';
 import type { PlanContext } from './plan-context.ts';
 
@@ -27,8 +28,7 @@ export async function measureRows(
   filter: Sql,
 ): Promise<MeasuredRows> {
   const { session, budget } = context;
-  const table = ident(relation.schema, relation.name);
-  const matching = sql`FROM ONLY ${table} WHERE ${filter}`;
+  const matching = sql`FROM ${ownRows(relation)} WHERE ${filter}`;
   const exact = await budget.count(
     session,
     sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count ${matching}`,
@@ -49,21 +49,20 @@ export async function measureRows(
 }
 
 async function countTable({ session, budget }: PlanContext, relation: Relation): Promise<number> {
-  const table = ident(relation.schema, relation.name);
   const exact = await budget.count(
     session,
-    sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${table}`,
+    sql`SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ${ownRows(relation)}`,
   );
   if (exact !== null) return exact;
   return relation.estimatedRows >= 0
     ? relation.estimatedRows
-    : estimateRows(session, sql`SELECT FROM ONLY ${table}`);
+    : estimateRows(session, sql`SELECT FROM ${ownRows(relation)}`);
 }
 
 /** The first rows as PostgreSQL itself writes them, and how large such rows are with what lies in TOAST. */
 async function sampleRows({ session, budget }: PlanContext, relation: Relation, filter: Sql) {
   const record = ident(unusedName(relation));
-  const first = sql`SELECT ${record} AS record FROM ONLY ${ident(relation.schema, relation.name)} AS ${record} WHERE ${filter}`;
+  const first = sql`SELECT ${record} AS record FROM ${ownRows(relation)} AS ${record} WHERE ${filter}`;
   const rows = await budget.query<{ bytes: number; row: string | null }>(
     session,
     sql`

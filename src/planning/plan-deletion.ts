@@ -14,6 +14,7 @@ import { missingRights, type Need, type Right } from './check-rights.ts';
 import { checkPublications, checkSubject, refuseRelation } from './check-subject.ts';
 import { type ChosenPick, choosePick } from './choose-pick.ts';
 import { deletionSteps, deletionLocks } from './deletion-steps.ts';
+import { deletionWarnings } from './deletion-warnings.ts';
 import { deletionForecast } from './forecast.ts';
 import { checkIncludedArchive, includedArchiveNeeds } from './included-archive.ts';
 import {
@@ -33,9 +34,9 @@ import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
 import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
 import { dependentNeeds, type Effects, reachDependents, readEffects } from './read-effects.ts';
+import { withPartitions } from './plan-partitions.ts';
 import { preflight } from './preflight.ts';
 import type { Draft } from './save-plan.ts';
-import { firing } from './trigger-effects.ts';
 import { type Trial, tryDeletion } from './try-deletion.ts';
 
 /** The dry run of a purge, or with a destination of an archive: the same rows, kept. */
@@ -52,7 +53,7 @@ export async function planDeletion(
     const rows = { filter: chosenRows, dependents: input.dependents, pick };
     return destination === null ? { kind: 'PURGE', ...rows } : { kind: 'ARCHIVE', ...rows, destination };
   };
-  const rows = { relation, filter, cutoff, choosePick, unsafe: [], needs: [] };
+  const rows = { relation, filter, cutoff, choosePick, unsafe: [], needs: [], mayBePartitioned: true };
   return drawDeletion(context, { ...rows, destination, input, operation });
 }
 
@@ -69,6 +70,8 @@ export interface Deletion {
   readonly unsafe: readonly PlanNotice[];
   /** without which the rows cannot be counted */
   readonly needs: readonly Need[];
+  /** the run knows how to treat partitions */
+  readonly mayBePartitioned?: boolean;
 }
 
 /** Counts the rows and what goes with them, and says what stands in the way. */
@@ -78,7 +81,7 @@ export async function drawDeletion(context: PlanContext, deletion: Deletion): Pr
     destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
   const included = input.dependents === 'INCLUDE';
   const shared = { relations: [relation], subject: relation, throttle, cutoff };
-  const unsafe = [...(await refuseSubject(context, relation)), ...deletion.unsafe];
+  const unsafe = [...(await refuseSubject(context, relation, deletion)), ...deletion.unsafe];
   const access =
     unsafe.length > 0
       ? { blockers: unsafe, mayCount: false, mayRead: false, reached: null }
@@ -109,12 +112,15 @@ export async function drawDeletion(context: PlanContext, deletion: Deletion): Pr
   });
   const drawn = await drawUp(look, withTrial(effects, trial), access.blockers);
   const spec = operation(chosen.pick, held.filter);
-  return {
+  const draft: Draft = {
     ...shared,
     ...(included ? await withIncluded(look, access.reached, effects, drawn) : drawn),
     operation: spec,
     limits: runLimits(limits, spec.kind, context.database.environment, measured),
   };
+  return relation.kind === 'PARTITIONED'
+    ? withPartitions({ ...look, filter: held.filter }, draft, input)
+    : draft;
 }
 
 const withTrial = (effects: Effects, trial: Trial): Effects => ({
@@ -182,7 +188,7 @@ export async function drawUp(look: Look, effects: Effects, rights: readonly Plan
       ...effects.warnings,
       ...held.warnings,
       ...publications.warnings,
-      ...warningsOf(relation, measured),
+      ...deletionWarnings(relation, measured),
       ...(measured.rows === 0 ? [] : await preflight(context, relation, { archived: destination !== null })),
     ],
     steps: deletionSteps(look),
@@ -203,8 +209,12 @@ export interface Look {
 }
 
 /** Tables that no plan of rows is for. */
-export async function refuseSubject(context: PlanContext, relation: Relation): Promise<PlanNotice[]> {
-  const unsafe = refuseRelation(relation);
+export async function refuseSubject(
+  context: PlanContext,
+  relation: Relation,
+  { mayBePartitioned = false } = {},
+): Promise<PlanNotice[]> {
+  const unsafe = refuseRelation(relation, { mayBePartitioned });
   if (unsafe.length > 0) return unsafe;
   if (await isArchiveTable(context, relation)) {
     const message = `${nameOf(relation)} keeps the rows of an archive; removing them would break it.`;
@@ -265,38 +275,3 @@ export const nothing = (blockers: readonly PlanNotice[]) => ({
   steps: [],
   sample: [],
 });
-
-function warningsOf(relation: Relation, { rows, rowsAreExact }: MeasuredRows): PlanNotice[] {
-  const before = firing(relation, 'DELETE').filter(
-    ({ timing, level }) => timing === 'BEFORE' && level === 'ROW',
-  );
-  return [
-    ...(rows === 0 ? [notice('NOTHING_TO_DO', 'No row matches the filter.')] : []),
-    ...(rowsAreExact
-      ? []
-      : [
-          notice(
-            'ROWS_ESTIMATED',
-            'The time for counting was up: the number of rows is an estimate.',
-            'The run asserts its limits batch by batch.',
-          ),
-        ]),
-    ...(relation.hasChildren
-      ? [
-          notice(
-            'INHERITANCE_CHILDREN',
-            `${nameOf(relation)} has child tables; only its own rows are treated.`,
-          ),
-        ]
-      : []),
-    ...(relation.persistence === 'UNLOGGED'
-      ? [notice('UNLOGGED', `${nameOf(relation)} is unlogged: a crash of the server empties it.`)]
-      : []),
-    ...before.map(({ name }) =>
-      notice(
-        'BEFORE_DELETE_TRIGGER',
-        `The trigger ${name} can keep rows from being deleted; the run ends with ROWS_KEPT then.`,
-      ),
-    ),
-  ];
-}

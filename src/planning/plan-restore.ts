@@ -11,6 +11,7 @@ import { ident, sql } from '../target/sql.ts';
 import { checkArchive, checkKeys } from './check-archive.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
 import { restoreForecast } from './forecast.ts';
+import { withMissingPartitions } from './missing-partitions.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { PlanRestoreInput } from './plan-inputs.ts';
 import { triggerEffects } from './trigger-effects.ts';
@@ -124,7 +125,12 @@ async function lookAt(context: PlanContext, archive: ArchiveView, input: PlanRes
       where,
       cutoff,
       rows,
-      checked: await checkSource(context, archive, source),
+      checked: await withMissingPartitions(
+        context,
+        archive,
+        source,
+        await checkSource(context, archive, source),
+      ),
     };
   }
   const target = { schema: archive.schema, name: sideTableOf(archive.table, 0, archive.runId) };

@@ -167,7 +167,7 @@ const readFacts = (session: Session, { oid }: Relation): Promise<Facts> => {
                    JOIN pg_catalog.pg_collation l ON l.oid = u.used
                   WHERE i.indrelid = ${table} AND l.collversion <> pg_catalog.pg_collation_actual_version(l.oid) ORDER BY 1) AS collations,
            (SELECT coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0)::pg_catalog.float8 FROM pg_catalog.pg_class c WHERE c.oid = ${table}) AS "toastBytes",
-           (SELECT pg_catalog.age(c.relfrozenxid) FROM pg_catalog.pg_class c WHERE c.oid = ${table}) AS age,
+           (SELECT CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_catalog.age(c.relfrozenxid) END FROM pg_catalog.pg_class c WHERE c.oid = ${table}) AS age,
            EXISTS (SELECT FROM pg_catalog.pg_index i
                     WHERE i.indrelid = ${table} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
                       AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) u(n)

@@ -39,8 +39,7 @@ export async function checkSource(
     );
     return { blockers: [gone], warnings: [] };
   }
-  // Rows find their partitions by themselves.
-  const unsafe = refuseRelation(source.kind === 'PARTITIONED' ? { ...source, kind: 'TABLE' } : source);
+  const unsafe = refuseRelation(source, { mayBePartitioned: true });
   if (unsafe.length > 0) return { blockers: unsafe, warnings: [] };
   const columns = compareColumns(archive.content, source, await columnsWithDefaults(context, source));
   return {

@@ -41,9 +41,9 @@ export async function tryDeletion(context: PlanContext, relation: Relation, filt
 }
 
 async function measured(session: Session, relation: Relation, filter: Sql): Promise<Trial> {
-  const table = ident(relation.schema, relation.name);
   // Deferred checks and triggers belong to what the delete does.
   await session.script(`${session.begin()}; SET CONSTRAINTS ALL IMMEDIATE`);
+  const table = await tableWith(session, relation, filter);
   const rows = await session.query<{ place: string }>(sql`
     SELECT ctid::pg_catalog.text AS place FROM ONLY ${table} WHERE ${filter} LIMIT ${integer(TRIAL_ROWS)}`);
   if (rows.length === 0) return { blockers: [], warnings: [] };
@@ -61,6 +61,17 @@ async function measured(session: Session, relation: Relation, filter: Sql): Prom
     blockers: deleted < rows.length ? [kept(relation, rows.length, deleted)] : [],
     warnings: [report(relation, deleted, ms, touched)],
   };
+}
+
+/** Of a partitioned table: a partition that has some of the rows. */
+async function tableWith(session: Session, relation: Relation, filter: Sql): Promise<Sql> {
+  const own = ident(relation.schema, relation.name);
+  if (relation.kind !== 'PARTITIONED') return own;
+  const [first] = await session.query<{ schema: string; name: string }>(sql`
+    SELECT n.nspname AS schema, c.relname AS name
+      FROM (SELECT tableoid AS oid FROM ${own} WHERE ${filter} LIMIT 1) AS first
+      JOIN pg_catalog.pg_class AS c ON c.oid = first.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace`);
+  return first === undefined ? own : ident(first.schema, first.name);
 }
 
 /** The statistics of the open transaction. */

@@ -3,7 +3,8 @@ import { type Sql, integer, sql } from './sql.ts';
 
 /**
  * The facts of a table on which a plan rests, a row each: name and kind, columns, constraints, foreign keys both ways,
- * triggers with their functions' bodies, rules, policies, inheritance. In raw, expressions are stored trees and not deparsed
+ * triggers with their functions' bodies, rules, policies, inheritance. Partitions come and go every day: one knows its table, and the
+ * table not them. In raw, expressions are stored trees and not deparsed
  * text: that is quick, and does not change with the search_path.
  */
 const facts = (oid: number): Sql => {
@@ -39,7 +40,7 @@ const facts = (oid: number): Sql => {
     UNION ALL
     ${inheritanceFacts(sql`inhrelid = ${table}`)}
     UNION ALL
-    ${inheritanceFacts(sql`inhparent = ${table}`)}`;
+    ${inheritanceFacts(sql`inhparent = ${table} AND NOT (SELECT relispartition FROM pg_catalog.pg_class WHERE oid = inhrelid)`)}`;
 };
 
 /** Foreign keys from other tables are found by the triggers that they put on this one (enabled: others do nothing); no index leads from confrelid. */

@@ -102,17 +102,22 @@ async function raiseFence(
       INSERT INTO declutter.lane (run_id, lane, fence)
       SELECT ${runId}::pg_catalog.uuid, lane, ${integer(Number(fence))} FROM pg_catalog.generate_series(0, ${integer(PROBE_LANE)}) AS lane
       ON CONFLICT (run_id, lane) DO UPDATE SET fence = excluded.fence`);
-    const [last] = await session.query<{ number: number; cursor: unknown; total: string }>(sql`
-      SELECT number, cursor, total_rows::pg_catalog.text AS total FROM declutter.batch
-       WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY number DESC LIMIT 1`);
-    return {
-      fence: Number(fence),
-      number: last?.number ?? 0,
-      cursor: last?.cursor ?? null,
-      totalRows: Number(last?.total ?? 0),
-      totalIncluded: await includedRows(session, runId),
-    };
+    return readPosition(session, runId, Number(fence));
   });
+}
+
+/** Where the run is, for the holder of the fence. */
+export async function readPosition(session: Session, runId: string, fence: number): Promise<LedgerPosition> {
+  const [last] = await session.query<{ number: number; cursor: unknown; total: string }>(sql`
+    SELECT number, cursor, total_rows::pg_catalog.text AS total FROM declutter.batch
+     WHERE run_id = ${runId}::pg_catalog.uuid ORDER BY number DESC LIMIT 1`);
+  return {
+    fence,
+    number: last?.number ?? 0,
+    cursor: last?.cursor ?? null,
+    totalRows: Number(last?.total ?? 0),
+    totalIncluded: await includedRows(session, runId),
+  };
 }
 
 async function includedRows(session: Session, runId: string): Promise<number> {

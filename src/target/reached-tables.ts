@@ -93,9 +93,12 @@ export async function keyBeside(
   return keys[0] ?? null;
 }
 
-/** "FROM ONLY t AS a"; the rows of a partitioned table are in its partitions. */
-export const rowsOf = (relation: Relation, alias: Sql): Sql =>
-  sql`${relation.kind === 'PARTITIONED' ? sql`` : sql`ONLY `}${ident(relation.schema, relation.name)} AS ${alias}`;
+/** "FROM ONLY t"; the rows of a partitioned table are in its partitions. */
+export const ownRows = ({ kind, schema, name }: Pick<Relation, 'kind' | 'schema' | 'name'>): Sql =>
+  sql`${kind === 'PARTITIONED' ? sql`` : sql`ONLY `}${ident(schema, name)}`;
+
+/** "FROM ONLY t AS a" */
+export const rowsOf = (relation: Relation, alias: Sql): Sql => sql`${ownRows(relation)} AS ${alias}`;
 
 /** The referencing row finds the referenced one by the key's own operators. */
 export const references = ({ key }: Edge, parent: Sql, child: Sql): Sql =>

@@ -230,7 +230,7 @@ describe('what a plan refuses', () => {
     ['public', 'a_view', ['NOT_A_TABLE']],
     ['public', 'a_matview', ['NOT_A_TABLE']],
     ['public', 'a_foreign', ['NOT_A_TABLE']],
-    ['public', 'parts', ['NOT_A_TABLE']],
+    ['public', 'parts', []],
     ['public', 'part_1', []],
     ['public', 'ruled', ['RULES']],
     ['public', 'published', ['PUBLICATION_IDENTITY']],
