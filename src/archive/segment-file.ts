@@ -97,7 +97,8 @@ export class SegmentFile {
 
   /** Trims to what the ledger says, adds what the format ends with, makes the final name durable and reads the whole back. */
   async #seal(): Promise<SealedSegment> {
-    if (this.#isSuspect) throw storeFailed('a sync has failed; what counts of the file is copied to a new one');
+    if (this.#isSuspect)
+      throw storeFailed('a sync has failed; what counts of the file is copied to a new one');
     const location = this.location.replace(/\.open$/, '');
     const ending = (await this.#format.ending(() => this.#readFrames())) ?? Buffer.alloc(0);
     const bytes = this.committed + ending.length;
@@ -133,7 +134,8 @@ export class SegmentFile {
       this.#isSuspect = true;
       throw error;
     }
-    if ((await this.#handle.stat()).nlink === 0) throw storeFailed('the file of the open segment was removed');
+    if ((await this.#handle.stat()).nlink === 0)
+      throw storeFailed('the file of the open segment was removed');
   }
 
   async #writeAll(bytes: Buffer, start: number): Promise<void> {

@@ -46,11 +46,8 @@ export async function spawnWorker(scene: Scene, options: ProcessOptions = {}): P
 }
 
 /** A worker for one turn at one run; it ends with the turn. */
-export const spawnTurn = (
-  scene: Scene,
-  runId: string,
-  options: ProcessOptions = {},
-): Promise<ChildProcess> => start('turn-process.ts', scene, options, { runId });
+export const spawnTurn = (scene: Scene, runId: string, options: ProcessOptions = {}): Promise<ChildProcess> =>
+  start('turn-process.ts', scene, options, { runId });
 
 /** How it ended: by itself (0) or by which signal. */
 export async function endOf(process: ChildProcess): Promise<number | string> {
@@ -74,7 +71,7 @@ async function start(
     keys: engine.keys,
     failpoints,
   };
-  const [program = '', ...args] = [
+  const [program, ...args] = [
     ...under,
     process.execPath,
     ...nodeFlags,
