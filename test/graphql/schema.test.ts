@@ -121,6 +121,7 @@ Mutation.suppressFinding: OPERATOR ADMIN
 Mutation.unsuppressFinding: OPERATOR ADMIN
 Mutation.planPurge: OPERATOR ADMIN
 Mutation.planArchive: OPERATOR ADMIN
+Mutation.planDeduplication: OPERATOR ADMIN
 Mutation.planOrphanRemoval: OPERATOR ADMIN
 Mutation.planReorganization: OPERATOR ADMIN
 Mutation.planReindex: OPERATOR ADMIN
