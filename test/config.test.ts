@@ -43,6 +43,11 @@ const REFUSED: [Record<string, string>, string, string][] = [
   ],
   [{ DECLUTTER_SNAPSHOT_EVERY: '6h' }, 'DECLUTTER_SNAPSHOT_EVERY', 'an interval that is not ISO 8601'],
   [{ DECLUTTER_SNAPSHOT_EVERY: 'PT5S' }, 'DECLUTTER_SNAPSHOT_EVERY', 'snapshots without a pause'],
+  [
+    { DECLUTTER_ARCHIVE_KEYS: `${Buffer.alloc(32).toString('hex')},short` },
+    'DECLUTTER_ARCHIVE_KEYS',
+    'a short key of archives',
+  ],
   [{ DECLUTTER_SECRET_KEY: Buffer.alloc(16).toString('base64') }, 'DECLUTTER_SECRET_KEY', 'a short key'],
   [
     { DECLUTTER_FAILPOINTS: 'batch.treated=kill', NODE_ENV: 'production' },
@@ -63,6 +68,7 @@ describe('loadConfig', () => {
       targetHosts: [],
       rate: { points: 6000, destructive: 30 },
       lease: { leaseMs: 30_000, heartbeatMs: 5_000 },
+      archiveKeys: [],
       secretKey: null,
     });
     expect(config.snapshotEveryMs).toBe(6 * 3_600_000);
@@ -91,6 +97,7 @@ describe('loadConfig', () => {
       DECLUTTER_ARCHIVE_DIR: '/srv/archives',
       DECLUTTER_S3_BUCKET: 'rows',
       DECLUTTER_S3_ENDPOINT: 'https://minio.example.com:9000',
+      DECLUTTER_ARCHIVE_KEYS: `${KEY.toString('base64')}, ${KEY.toString('hex')}`,
       DECLUTTER_SECRET_KEY: KEY.toString('hex'),
       DECLUTTER_DEMO: '',
       NODE_ENV: 'production',
@@ -106,6 +113,7 @@ describe('loadConfig', () => {
       demo: false,
     });
     expect(config.secretKey?.equals(KEY)).toBe(true);
+    expect(config.archiveKeys.map((key) => key.equals(KEY))).toEqual([true, true]);
   });
 
   it('names every problem at once, and none of the values', () => {

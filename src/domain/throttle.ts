@@ -1,4 +1,5 @@
 import { badInput } from '../errors.ts';
+import type { ArchiveDestination } from './plan.ts';
 import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput, type TimeWindow } from './run.ts';
 
 /**
@@ -34,7 +35,11 @@ export function throttleFrom(input: ThrottleInput | null | undefined): Throttle 
   return checked(input, defaultsFor(input?.dutyCycle));
 }
 
-/** For archives in an object store. @throws BAD_USER_INPUT */
+/** Of objects each takes its time however small it is, and a row group of Parquet is what readers read at once. */
+export const wantsLargeBatches = (destination: ArchiveDestination | null): boolean =>
+  destination?.kind === 'S3' || (destination?.kind === 'FILES' && destination.format === 'PARQUET');
+
+/** For archives of larger batches. @throws BAD_USER_INPUT */
 export function throttleForObjects(input: ThrottleInput | null | undefined): Throttle {
   return checked(input, objectDefaults(input?.dutyCycle));
 }

@@ -1,5 +1,5 @@
 import { hasEnded, type ThrottleInput } from '../domain/run.ts';
-import { changedThrottle } from '../domain/throttle.ts';
+import { changedThrottle, wantsLargeBatches } from '../domain/throttle.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { RunState } from '../domain/words.ts';
 import { DeclutterError } from '../errors.ts';
@@ -91,7 +91,7 @@ async function updateThrottle(
   if (hasEnded(run.state)) throw conflict(run, 'A run that has ended has no throttle.');
   const { operation } = (await loadPlan(run.planId)).spec;
   const destination = 'destination' in operation ? operation.destination : null;
-  const throttle = changedThrottle(input, await throttleOf(store, id), destination?.kind === 'S3');
+  const throttle = changedThrottle(input, await throttleOf(store, id), wantsLargeBatches(destination));
   await setThrottle(store, id, throttle);
   const message = `Throttle changed by ${by.subject}.`;
   await appendEvent(store, id, { kind: 'THROTTLE', message, data: { ...throttle } });

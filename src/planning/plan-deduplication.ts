@@ -1,7 +1,7 @@
 import { canonicalFilter } from '../domain/filter.ts';
 import { limitsFrom, runLimits } from '../domain/limits.ts';
 import type { OperationSpec, PlanNotice } from '../domain/plan.ts';
-import { throttleForObjects, throttleFrom } from '../domain/throttle.ts';
+import { throttleForObjects, throttleFrom, wantsLargeBatches } from '../domain/throttle.ts';
 import { badInput } from '../errors.ts';
 import type { Relation } from '../target/catalog.ts';
 import { type MergeGraph, readMergeGraph } from '../target/merge-graph.ts';
@@ -34,8 +34,9 @@ export async function planDeduplication(context: PlanContext, input: PlanDedupli
     input.where == null ? { filter: null, cutoff: null } : canonicalFilter(input.where, context.now);
   if (where !== null) await checkFilterValues(context.session, where, relation);
   const destination = destinationFrom(input.destination ?? { kind: 'FILES' }, relation);
-  const throttle =
-    destination.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
+  const throttle = wantsLargeBatches(destination)
+    ? throttleForObjects(input.throttle)
+    : throttleFrom(input.throttle);
   const held = await heldDuplicates(context, relation, where);
   const operation: Spec = {
     kind: 'DEDUPLICATION',

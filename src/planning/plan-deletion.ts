@@ -2,7 +2,7 @@ import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
 import { limitsFrom, runLimits } from '../domain/limits.ts';
 import type { ArchiveDestination, Limits, OperationSpec, Pick, PlanNotice } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
-import { throttleForObjects, throttleFrom } from '../domain/throttle.ts';
+import { throttleForObjects, throttleFrom, wantsLargeBatches } from '../domain/throttle.ts';
 import { badInput } from '../errors.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Reached } from '../target/reached-tables.ts';
@@ -77,8 +77,9 @@ export interface Deletion {
 /** Counts the rows and what goes with them, and says what stands in the way. */
 export async function drawDeletion(context: PlanContext, deletion: Deletion): Promise<Draft> {
   const { relation, filter, cutoff, destination, input, operation } = deletion;
-  const throttle =
-    destination?.kind === 'S3' ? throttleForObjects(input.throttle) : throttleFrom(input.throttle);
+  const throttle = wantsLargeBatches(destination)
+    ? throttleForObjects(input.throttle)
+    : throttleFrom(input.throttle);
   const included = input.dependents === 'INCLUDE';
   const shared = { relations: [relation], subject: relation, throttle, cutoff };
   const unsafe = [...(await refuseSubject(context, relation, deletion)), ...deletion.unsafe];

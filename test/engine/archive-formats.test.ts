@@ -8,7 +8,7 @@ import type { Principal } from '../../src/domain/principal.ts';
 import { allSegments, type ArchiveView, findArchiveByRun } from '../../src/store/archives.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
-import { runThroughKills } from '../support/kill-workers.ts';
+import { loseLease } from '../support/fault-scene.ts';
 import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { type S3Server, s3Server } from '../support/s3-server.ts';
@@ -21,6 +21,8 @@ const BY: Principal = {
   isMachine: false,
   mayApprove: false,
 };
+/** One lane, and some dozen batches. */
+const SMALL = { ...DEFAULT_THROTTLE, dutyCycle: 0.8, batchRows: 300 };
 const KEY = Buffer.alloc(32, 3);
 const OTHER_KEY = Buffer.alloc(32, 4);
 
@@ -142,22 +144,26 @@ describe.each(['COPY_ZSTD', 'JSONL_ZSTD', 'PARQUET'] as const)('an archive in %s
     expect(await verify(runId, [OTHER_KEY, KEY])).toMatchObject({ ok: true, rowsChecked: 6_000 });
     await isWhole(runId);
   });
+});
+
+describe.each(['JSONL_ZSTD', 'PARQUET'] as const)('a run that archives in %s, encrypted', (format) => {
+  const FILES: ArchiveDestination = { kind: 'FILES', store: 'local', format };
 
   it('goes on with the key that it began with, when another has come before it', async () => {
-    const runId = await engine.queue({ name: 'item' }, archiving(FILES));
+    const runId = await engine.queue({ name: 'item' }, archiving(FILES), { throttle: SMALL });
     await endOf(await spawnTurn({ database, engine }, runId, { failpoints: 'batch.committed=kill@2' }));
-    await new Promise((resolve) => setTimeout(resolve, SHORT_LEASE.leaseMs));
+    await loseLease(engine, runId);
     const keys = makeArchiveKeys([OTHER_KEY, KEY]);
     expect(await engine.work(runId, undefined, { archiveKeys: keys })).toMatchObject({ state: 'SUCCEEDED' });
     await isWhole(runId);
-  });
+  }, 120_000);
 
   it.each(['segment.written=kill@3', 'segment.synced=kill@3', 'segment.renamed=kill'])(
     'loses nothing when its worker is killed with -9 at %s',
     async (failpoints) => {
-      const runId = await engine.queue({ name: 'item' }, archiving(FILES));
+      const runId = await engine.queue({ name: 'item' }, archiving(FILES), { throttle: SMALL });
       expect(await endOf(await spawnTurn({ database, engine }, runId, { failpoints }))).toBe('SIGKILL');
-      await new Promise((resolve) => setTimeout(resolve, SHORT_LEASE.leaseMs));
+      await loseLease(engine, runId);
       expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED' });
       const listed = await allSegments(engine.deps.store, (await archiveOf(runId)).id);
       const names = await readdir(path.join(engine.archiveDir, runId));
@@ -166,12 +172,6 @@ describe.each(['COPY_ZSTD', 'JSONL_ZSTD', 'PARQUET'] as const)('an archive in %s
       );
       await isWhole(runId);
     },
+    120_000,
   );
-
-  it('loses nothing when its worker is killed with -9 three times at random', async () => {
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 200, batchMs: 2 };
-    const runId = await engine.queue({ name: 'item' }, archiving(FILES), { throttle });
-    expect(await runThroughKills({ database, engine }, runId, { span: 1_000 })).toBe(3);
-    await isWhole(runId);
-  }, 120_000);
 });

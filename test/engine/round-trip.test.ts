@@ -2,7 +2,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readExactly } from '../../src/archive/read-file.ts';
-import type { OperationSpec } from '../../src/domain/plan.ts';
+import type { ArchiveDestination } from '../../src/domain/plan.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
 import { s3Server } from '../support/s3-server.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
@@ -25,11 +25,19 @@ afterEach(async () => {
 });
 
 const TABLE = `"Sch ""é"""."Ta ble ""☃"", x"`;
-const DESTINATIONS: Extract<OperationSpec, { kind: 'ARCHIVE' }>['destination'][] = [
+const DESTINATIONS: readonly ArchiveDestination[] = [
   { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
   { kind: 'S3', store: 's3', format: 'COPY_ZSTD' },
   { kind: 'TABLE', schema: 'public', table: 'Ar"chive é' },
 ];
+
+/** These prove on each batch that its rows come back the same; what they are for other programs has tests of its own. */
+const OTHER_FORMATS: readonly ArchiveDestination[] = (['JSONL_ZSTD', 'PARQUET'] as const).flatMap(
+  (format) => [
+    { kind: 'FILES', store: 'local', format },
+    { kind: 'S3', store: 's3', format },
+  ],
+);
 
 const bucket = await s3Server();
 afterAll(() => bucket.close());
@@ -43,8 +51,17 @@ async function download(runId: string): Promise<void> {
   }
 }
 
+/** A table with what is kept, by other means than ours; null: of a format that PostgreSQL has no means for. */
+async function keptRows(destination: ArchiveDestination, runId: string): Promise<string | null> {
+  if (destination.kind === 'TABLE') return '"Ar""chive é"';
+  if (destination.format !== 'COPY_ZSTD') return null;
+  if (destination.kind === 'S3') await download(runId);
+  await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
+  return 'kept';
+}
+
 /** Archives two thirds of a table with every type, checks what is kept by other means, and puts it back. */
-async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<void> {
+async function roundTrip(destination: ArchiveDestination): Promise<void> {
   await makeEveryType(database);
   const original = await fingerprintOf(database, `SELECT * FROM ${TABLE}`);
   const cutoff = new Date(Date.now() - 200.5 * 86_400_000).toISOString();
@@ -56,12 +73,12 @@ async function roundTrip(destination: (typeof DESTINATIONS)[number]): Promise<vo
     destination,
   });
   expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 400 } });
-  if (destination.kind === 'S3') await download(runId);
-  if (destination.kind !== 'TABLE') await loadArchive(database, engine.archiveDir, runId, TABLE, 'kept');
-  const kept = destination.kind === 'TABLE' ? '"Ar""chive é"' : 'kept';
-  expect(await fingerprintOf(database, `SELECT * FROM ${TABLE} UNION ALL SELECT * FROM ${kept}`)).toEqual(
-    original,
-  );
+  expect(await database.run(`SELECT count(*)::int AS rows FROM ${TABLE}`)).toEqual([{ rows: 200 }]);
+  const kept = await keptRows(destination, runId);
+  if (kept !== null)
+    expect(await fingerprintOf(database, `SELECT * FROM ${TABLE} UNION ALL SELECT * FROM ${kept}`)).toEqual(
+      original,
+    );
 
   const archive = await findArchiveByRun(engine.deps.store, runId);
   const restoreId = await engine.queue(EVERY_TYPE, {
@@ -94,4 +111,15 @@ describe.each(DESTINATIONS)('an archive in $kind', (destination) => {
     engine = await testEngine(database, undefined, bucket.settings);
     await roundTrip(destination);
   });
+});
+
+describe.each(OTHER_FORMATS)('an archive in $kind, as $format and encrypted', (destination) => {
+  it.each(availableVersions().filter((version) => version === 14 || version === 18))(
+    'gives every type back as it was, on PostgreSQL %i',
+    async (version) => {
+      database = await testDatabase(version);
+      engine = await testEngine(database, undefined, bucket.settings, ['ab'.repeat(32)]);
+      await roundTrip(destination);
+    },
+  );
 });
