@@ -29,6 +29,8 @@ export interface Config {
   readonly lease: { readonly leaseMs: number; readonly heartbeatMs: number };
   /** How often workers take a snapshot of each database; null: never. */
   readonly snapshotEveryMs: number | null;
+  /** How often workers read each archive back, and how fast; null: never. */
+  readonly verify: { readonly everyMs: number | null; readonly bytesPerSecond: number };
   /** 32 bytes each; the first encrypts new archives, all decrypt. None: new archives are not encrypted. */
   readonly archiveKeys: readonly Buffer[];
   /** 32 bytes. null: made once in embedded mode, and required otherwise once a password is stored. */
@@ -130,6 +132,8 @@ const VARIABLES = {
   DECLUTTER_LEASE_MS: wholeNumber(200, 3_600_000).default(30_000),
   DECLUTTER_HEARTBEAT_MS: wholeNumber(50, 600_000).default(5_000),
   DECLUTTER_SNAPSHOT_EVERY: interval.default(6 * 3_600_000),
+  DECLUTTER_VERIFY_EVERY: interval.default(30 * 86_400_000),
+  DECLUTTER_VERIFY_MB_PER_SECOND: wholeNumber(1, 10_000).default(20),
   DECLUTTER_SECRET_KEY: secretKey.optional(),
   DECLUTTER_GRACE_MS: wholeNumber(0, 600_000).default(10_000),
   DECLUTTER_FAILPOINTS: failpoints.optional(),
@@ -261,6 +265,10 @@ function configOf(values: Values): Config {
     rate: { points: values.DECLUTTER_RATE_POINTS, destructive: values.DECLUTTER_RATE_DESTRUCTIVE },
     lease: { leaseMs: values.DECLUTTER_LEASE_MS, heartbeatMs: values.DECLUTTER_HEARTBEAT_MS },
     snapshotEveryMs: values.DECLUTTER_SNAPSHOT_EVERY || null,
+    verify: {
+      everyMs: values.DECLUTTER_VERIFY_EVERY || null,
+      bytesPerSecond: values.DECLUTTER_VERIFY_MB_PER_SECOND * 1_000_000,
+    },
     secretKey: values.DECLUTTER_SECRET_KEY ?? null,
     failpoints: values.DECLUTTER_FAILPOINTS ?? [],
   };

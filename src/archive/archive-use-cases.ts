@@ -11,6 +11,7 @@ import {
   findArchiveByRun,
   listArchives,
   listArchiveSegments,
+  listArchiveTables,
 } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';
 import { requireRun } from '../store/runs.ts';
@@ -38,6 +39,10 @@ export function makeArchiveUseCases(deps: ArchiveDeps) {
     find: (id: string) => findArchiveById(store, id),
     findByRun: (runId: string) => findArchiveByRun(store, runId),
     list: (filter: Parameters<typeof listArchives>[1]) => listArchives(store, filter),
+    tables: async (id: string) => {
+      const archive = await findArchiveById(store, id);
+      return archive === null ? [] : listArchiveTables(store, archive);
+    },
     segments: (id: string, page: Parameters<typeof listArchiveSegments>[2]) =>
       listArchiveSegments(store, id, page),
     async verify(id: string, _by: Principal): Promise<ArchiveVerification> {

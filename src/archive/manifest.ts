@@ -1,5 +1,5 @@
 import type { ArchiveContent, DatabaseIdentity } from '../domain/plan.ts';
-import { listSegments } from '../target/ledger.ts';
+import { type LedgerSegment, listBatches, listSegments } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { type ArchiveStore, manifestLocation } from './archive-store.ts';
 
@@ -20,8 +20,11 @@ export async function writeManifest(
   subject: ManifestSubject,
 ): Promise<void> {
   const segments = (await listSegments(session, subject.runId)).filter(({ sealed }) => sealed);
+  const { parts = [], keys = [] } = subject.content;
+  const batches = parts.length > 0 ? await listBatches(session, subject.runId) : null;
   const manifest = {
-    version: 1,
+    // With parts, the segments are of several tables: who does not know of that must not read them as one.
+    version: parts.length > 0 ? 2 : 1,
     run: subject.runId,
     planHash: subject.planHash,
     database: subject.identity,
@@ -30,9 +33,21 @@ export async function writeManifest(
     format: subject.format,
     ...(subject.content.encryption && { encryption: subject.content.encryption }),
     columns: subject.content.columns.map(({ name, type }) => ({ name, type })),
-    rows: segments.reduce((sum, { rows }) => sum + rows, 0),
-    segments: segments.map(({ sequence, location, rows, bytes, sha256 }) => ({
+    rows: rowsOf(segments, 0),
+    ...(parts.length > 0 && {
+      parts: parts.map(({ number, schema, table, columns, reference }) => ({
+        number,
+        schema,
+        table,
+        columns: columns.map(({ name, type }) => ({ name, type })),
+        rows: rowsOf(segments, number),
+        ...(reference && { reference }),
+      })),
+      keys,
+    }),
+    segments: segments.map(({ sequence, part = 0, location, rows, bytes, sha256 }) => ({
       sequence,
+      ...(batches && { part, batches: batches.get(sequence) ?? [] }),
       location,
       rows,
       bytes,
@@ -41,3 +56,6 @@ export async function writeManifest(
   };
   await store.replace(manifestLocation(subject.runId), `${JSON.stringify(manifest, null, 2)}\n`);
 }
+
+const rowsOf = (segments: readonly LedgerSegment[], wanted: number): number =>
+  segments.filter(({ part = 0 }) => part === wanted).reduce((sum, { rows }) => sum + rows, 0);

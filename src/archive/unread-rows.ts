@@ -19,7 +19,9 @@ export async function unreadRows(
   const ledger = session && (await readLedger(session, archive.runId));
   const named = (ledger?.segments ?? []).flatMap((segment) => problemOf(segment, segments, run) ?? []);
   if (named.length > 0) return named;
-  const listed = segments.reduce((sum, { rows }) => sum + rows, 0);
+  // The run counts rows, and not the references that others have lost; the ledger counts all.
+  const counted = ledger === null ? segments.filter(({ part }) => part >= 0) : segments;
+  const listed = counted.reduce((sum, { rows }) => sum + rows, 0);
   const archived = ledger?.rows ?? run.result.rowsArchived;
   return archived > listed ? [missingRows(run, archived, listed)] : [];
 }

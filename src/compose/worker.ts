@@ -3,6 +3,7 @@ import { HEALTH_CHECKS } from '../engine/throttle-registry.ts';
 import { setFailpoints } from '../failpoint.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import { archive } from '../operations/kinds/archive.ts';
+import { archiveExpiry } from '../operations/kinds/archive-expiry.ts';
 import { orphanRemoval } from '../operations/kinds/orphan-removal.ts';
 import { deduplication } from '../operations/kinds/deduplication.ts';
 import { purge } from '../operations/kinds/purge.ts';
@@ -10,6 +11,7 @@ import { reindex } from '../operations/kinds/reindex.ts';
 import { reorganization } from '../operations/kinds/reorganization.ts';
 import { restore } from '../operations/kinds/restore.ts';
 import { startSnapshotRounds } from '../schedule/snapshot-rounds.ts';
+import { startVerificationRounds } from '../schedule/verification-rounds.ts';
 import { loadPlan } from './load-plan.ts';
 import type { Parts } from './parts.ts';
 
@@ -18,10 +20,9 @@ const CONCURRENCY = 4;
 
 /** An operation only ever gets the specs of its own kind. */
 const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
-  [archive, deduplication, orphanRemoval, purge, reindex, reorganization, restore].map((operation) => [
-    operation.kind,
-    operation as unknown as Operation,
-  ]),
+  [archive, archiveExpiry, deduplication, orphanRemoval, purge, reindex, reorganization, restore].map(
+    (operation) => [operation.kind, operation as unknown as Operation],
+  ),
 );
 
 /** Takes runs, and the snapshots that are due, from now on. */
@@ -33,6 +34,14 @@ export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Pro
       ...parts,
       everyMs: config.snapshotEveryMs,
       takeSnapshot: (databaseId) => takeSnapshot(parts, databaseId),
+    });
+    stack.defer(() => rounds.stop());
+  }
+  if (config.verify.everyMs !== null) {
+    const rounds = startVerificationRounds({
+      ...parts,
+      everyMs: config.verify.everyMs,
+      verify: (archiveId) => verifyOnSchedule(parts, archiveId),
     });
     stack.defer(() => rounds.stop());
   }
@@ -52,4 +61,10 @@ async function takeSnapshot(parts: Parts, databaseId: string): Promise<void> {
   const { makeAnalysisUseCases } = await import('../analysis/analysis-use-cases.ts');
   const { analysisDeps } = await import('./analysis-deps.ts');
   await makeAnalysisUseCases(analysisDeps(parts)).takeSnapshot(databaseId);
+}
+
+/** The same as verifyArchive, at a pace that leaves room for others. */
+async function verifyOnSchedule(parts: Parts, archiveId: string) {
+  const { pacedVerification } = await import('../archive/paced-verification.ts');
+  return pacedVerification(parts, archiveId, parts.config.verify.bytesPerSecond);
 }

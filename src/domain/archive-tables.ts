@@ -46,6 +46,10 @@ export function sideTableOf(table: string, part: number, runId: string): string 
 export const stageName = (part: number): string =>
   part === 0 ? 'declutter_stage' : `declutter_stage_${part < 0 ? `r${-part}` : part}`;
 
+/** TABLE: every table that holds rows of the archive. */
+export const holdersOf = ({ holder, parts = [] }: Pick<ArchiveContent, 'holder' | 'parts'>) =>
+  [holder, ...parts.map((part) => part.holder)].filter((one) => one !== null);
+
 /** What is told of a part; 0 is the table itself. */
 export function partOf(content: ArchiveContent, part: number): Pick<ArchiveContent, 'columns' | 'holder'> {
   const found = part === 0 ? content : content.parts?.find(({ number }) => number === part);

@@ -92,7 +92,7 @@ export function needsApproval(
   impact: Pick<PlanImpact, 'rows' | 'share'>,
 ): boolean {
   if (environment !== 'PRODUCTION') return false;
-  if (kind === 'PURGE' || kind === 'ORPHAN_REMOVAL') return true;
+  if (kind === 'PURGE' || kind === 'ORPHAN_REMOVAL' || kind === 'ARCHIVE_EXPIRY') return true;
   const cap = CAPS[environment];
   const largeShare = impact.share > cap.share && impact.rows >= SHARE_FLOOR_ROWS;
   return (

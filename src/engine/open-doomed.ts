@@ -1,4 +1,5 @@
 import { type DoomedArchive, writeTombstone } from '../archive/doomed-archive.ts';
+import { holdersOf } from '../domain/archive-tables.ts';
 import { Stop } from '../domain/stop.ts';
 import { activeRestores, claimForExpiry, keepAfterAll, markExpired } from '../store/archive-expiry.ts';
 import {
@@ -40,7 +41,7 @@ export async function openDoomed(
   }
   const segments = await allSegments(deps.store, archiveId);
   return archive.kind === 'TABLE'
-    ? { segments: [], holders: holdersOf(archive), destroy: () => Promise.resolve() }
+    ? { segments: [], holders: holdersOf(archive.content), destroy: () => Promise.resolve() }
     : openStored(deps, claim.runId, archive, segments);
 }
 
@@ -79,5 +80,3 @@ async function openStored(
   });
   return { segments, holders: [], destroy: ({ location }) => store.remove(location) };
 }
-
-const holdersOf = ({ content }: ArchiveView) => (content.holder === null ? [] : [content.holder]);

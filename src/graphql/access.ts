@@ -39,6 +39,7 @@ export const ACCESS: Readonly<
     planReorganization: 'plan',
     planReindex: 'plan',
     planRestore: 'plan',
+    planArchiveExpiry: 'plan',
     approvePlan: 'approve',
     rejectPlan: ['approve', 'plan'], // whoever made a plan may take it back: planning/decide-plan decides
     startRun: 'execute',

@@ -15,12 +15,32 @@ import {
   Root,
 } from 'type-graphql';
 import type { PlanNotice as Notice } from '../domain/plan.ts';
-import { ArchiveFormat, ArchiveKind } from '../domain/words.ts';
+import { ArchiveFormat, ArchiveKind, ArchiveState } from '../domain/words.ts';
 import { type Connection, connectionType, PageArgs, plainConnection } from './connection.ts';
 import type { ApiContext } from './context.ts';
 import { idOf, isId } from './ids.ts';
 import { PlanNotice } from './plan-parts.ts';
-import type { ArchiveSegmentView, ArchiveVerification as Verification, ArchiveView } from './views.ts';
+import type {
+  ArchiveSegmentView,
+  ArchiveTableView,
+  ArchiveVerification as Verification,
+  ArchiveView,
+} from './views.ts';
+
+@ObjectType({ description: 'What an archive holds of one table.' })
+export class ArchiveTable {
+  @Field(() => String, { description: 'Its schema.' })
+  schema!: string;
+
+  @Field(() => String, { description: 'Its name.' })
+  table!: string;
+
+  @Field(() => GraphQLSafeInt, { description: 'How many of its rows.' })
+  rows!: number;
+
+  @Field(() => GraphQLSafeInt, { description: 'Their size in the archive.' })
+  bytes!: number;
+}
 
 @ObjectType({ description: 'One file, or one batch of rows, of an archive.' })
 export class ArchiveSegment {
@@ -73,6 +93,22 @@ export class Archive {
     description: 'When it was last read back and found whole.',
   })
   verifiedAt!: Date | null;
+
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description:
+      'When it was last read back, whatever came of it: by verifyArchive, or by a worker on schedule.',
+  })
+  checkedAt!: Date | null;
+
+  @Field(() => [PlanNotice], { description: 'What was missing or damaged then.' })
+  problems!: readonly Notice[];
+
+  @Field(() => ArchiveState, { description: 'Whether it is kept, or destroyed by the run of an expiry.' })
+  state!: ArchiveState;
+
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'When the last of it was destroyed.' })
+  expiredAt!: Date | null;
 }
 
 export const ArchiveConnection = connectionType('Archive', () => Archive);
@@ -121,6 +157,13 @@ export class ArchiveResolver {
   @FieldResolver(() => String, { description: 'The name of the database that the rows came from.' })
   database(@Root() { databaseName }: ArchiveView): string {
     return databaseName;
+  }
+
+  @FieldResolver(() => [ArchiveTable], {
+    description: 'The tables whose rows it holds: its own, and those whose rows went along.',
+  })
+  tables(@Root() { id }: ArchiveView, @Ctx() { useCases }: ApiContext): Promise<readonly ArchiveTableView[]> {
+    return useCases.archives.tables(id);
   }
 
   @FieldResolver(() => ArchiveSegmentConnection, { description: 'Its segments, in order.' })

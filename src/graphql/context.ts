@@ -80,6 +80,7 @@ export interface PlanUseCases {
   reindex(input: input.PlanReindexInput, by: Principal): Promise<view.PlanView>;
   reorganization(input: input.PlanReorganizationInput, by: Principal): Promise<view.PlanView>;
   restore(input: input.PlanRestoreInput, by: Principal): Promise<view.PlanView>;
+  archiveExpiry(archiveId: string, reason: string, by: Principal): Promise<view.PlanView>;
   find(id: string): Promise<view.PlanView | null>;
   list(query: PlanQuery): Promise<Page<view.PlanView>>;
   approve(id: string, hash: string, comment: string | null, by: Principal): Promise<view.PlanView>;
@@ -116,6 +117,7 @@ export interface ArchiveUseCases {
   find(id: string): Promise<view.ArchiveView | null>;
   findByRun(runId: string): Promise<view.ArchiveView | null>;
   list(query: PageRequest & { readonly database?: string | null }): Promise<Page<view.ArchiveView>>;
+  tables(id: string): Promise<readonly view.ArchiveTableView[]>;
   segments(id: string, page: PageRequest): Promise<Page<view.ArchiveSegmentView>>;
   verify(id: string, by: Principal): Promise<view.ArchiveVerification>;
 }

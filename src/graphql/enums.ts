@@ -20,6 +20,7 @@ const ENUMS: readonly [object, string, string][] = [
   [words.DependentRows, 'DependentRows', 'What to do about rows that reference the chosen ones.'],
   [words.KeepOrder, 'KeepOrder', 'Which of equal rows stays, by a column. A row whose column is NULL comes last.'],
   [words.DuplicateReferences, 'DuplicateReferences', 'What to do about rows that reference a duplicate.'],
+  [words.ArchiveState, 'ArchiveState', 'Whether an archive is still there.'],
   [words.ArchiveKind, 'ArchiveKind', 'Where archived rows go.'],
   [words.ArchiveFormat, 'ArchiveFormat', 'How archived rows are written.'],
   [

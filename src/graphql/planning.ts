@@ -78,6 +78,17 @@ export class PlanningResolver {
     return useCases.plans.restore(input, principal);
   }
 
+  @Mutation(() => Plan, {
+    description: 'Plans the end of an archive: its segments are destroyed when the plan is run.',
+  })
+  planArchiveExpiry(
+    @Arg('archiveId', () => ID, { description: 'The archive.' }) archiveId: string,
+    @Arg('reason', () => String, { description: 'Why.' }) reason: string,
+    @Ctx() { useCases, principal }: ApiContext,
+  ): Promise<PlanView> {
+    return useCases.plans.archiveExpiry(idOf('The archive', archiveId), reason, principal);
+  }
+
   @Mutation(() => Plan, { description: 'Says yes to a plan with this hash. Never to a plan of your own.' })
   approvePlan(
     @Arg('id', () => ID, idArg) id: string,

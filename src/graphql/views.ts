@@ -5,6 +5,7 @@ import type {
   ApprovalDecision,
   ArchiveFormat,
   ArchiveKind,
+  ArchiveState,
   DuplicateMethod,
   Environment,
   FindingKind,
@@ -177,6 +178,17 @@ export interface ArchiveView {
   readonly bytes: number;
   readonly createdAt: Date;
   readonly verifiedAt: Date | null;
+  readonly checkedAt: Date | null;
+  readonly problems: readonly PlanNotice[];
+  readonly state: ArchiveState;
+  readonly expiredAt: Date | null;
+}
+
+export interface ArchiveTableView {
+  readonly schema: string;
+  readonly table: string;
+  readonly rows: number;
+  readonly bytes: number;
 }
 
 export interface ArchiveSegmentView {

@@ -8,6 +8,7 @@ import {
   type RestoreSpec,
   stateOfArchiving,
 } from '../store/archive-runs.ts';
+import { archiveState } from '../store/archive-expiry.ts';
 import type { ArchiveView } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';
 import type { Relation } from '../target/catalog.ts';
@@ -24,7 +25,7 @@ export async function checkArchive(
   wanted: Wanted,
   source: Relation | null,
 ): Promise<{ blockers: PlanNotice[]; warnings: PlanNotice[] }> {
-  const blockers = await unfinished(store, wanted.sourceRunId);
+  const blockers = [...(await expired(store, wanted)), ...(await unfinished(store, wanted.sourceRunId))];
   if (wanted.into !== 'SOURCE' || source === null) return { blockers, warnings: [] };
   const earlier = (await listRestores(store, wanted.archiveId)).filter(
     ({ operation }) => operation.into === 'SOURCE',
@@ -34,6 +35,14 @@ export async function checkArchive(
   if (again !== undefined && (wanted.onConflict === 'REFUSE' || !isKeyed))
     return { blockers: [...blockers, alreadyRestored(again, isKeyed)], warnings: [] };
   return { blockers, warnings: earlier.length > 0 && !isKeyed && again === undefined ? [IN_PART] : [] };
+}
+
+async function expired(store: Store, { archiveId }: Wanted): Promise<PlanNotice[]> {
+  const state = await archiveState(store, archiveId);
+  if (state === null || state === 'KEPT') return [];
+  return [
+    notice('ARCHIVE_EXPIRED', `The archive is ${state}: its segments are being destroyed, or have been.`),
+  ];
 }
 
 /** As long as its run may go on, rows may still be added to an archive, and would be left out. */

@@ -1,3 +1,4 @@
+import { holdersOf } from '../domain/archive-tables.ts';
 import type { PlanNotice } from '../domain/plan.ts';
 import { hasEnded } from '../domain/run.ts';
 import { activeRestores } from '../store/archive-expiry.ts';
@@ -56,19 +57,23 @@ async function holds(store: Store, { databaseId, schema, table }: ArchiveView): 
 }
 
 /** Views, foreign keys, child tables and the like that somebody has built on the table which holds the rows. */
-async function dependents(session: Session, { content: { holder } }: ArchiveView): Promise<PlanNotice[]> {
-  if (holder === null) return [];
-  const rows = await session.query<{ object: string }>(sql`
-    SELECT DISTINCT pg_catalog.pg_describe_object(classid, objid, objsubid) AS object
-      FROM pg_catalog.pg_depend
-     WHERE refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND deptype = 'n'
-       AND refobjid = pg_catalog.to_regclass(${toText(ident(holder.schema, holder.name))})
-     ORDER BY object`);
-  return rows.map(({ object }) =>
-    notice(
-      'ARCHIVE_REFERENCED',
-      `Something stands on the table ${nameOf(holder)}, which holds the rows: ${object}.`,
-      'Drop it first.',
-    ),
-  );
+async function dependents(session: Session, archive: ArchiveView): Promise<PlanNotice[]> {
+  const notices: PlanNotice[] = [];
+  for (const holder of holdersOf(archive.content)) {
+    const rows = await session.query<{ object: string }>(sql`
+      SELECT DISTINCT pg_catalog.pg_describe_object(classid, objid, objsubid) AS object
+        FROM pg_catalog.pg_depend
+       WHERE refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND deptype = 'n'
+         AND refobjid = pg_catalog.to_regclass(${toText(ident(holder.schema, holder.name))})
+       ORDER BY object`);
+    notices.push(...rows.map(({ object }) => referenced(nameOf(holder), object)));
+  }
+  return notices;
 }
+
+const referenced = (holder: string, object: string): PlanNotice =>
+  notice(
+    'ARCHIVE_REFERENCED',
+    `Something stands on the table ${holder}, which holds the rows: ${object}.`,
+    'Drop it first.',
+  );

@@ -11,7 +11,7 @@ import {
   ROW_TOLERANCE_FLOOR,
 } from '../domain/plan.ts';
 import { DeclutterError } from '../errors.ts';
-import { findArchiveById } from '../store/archives.ts';
+import { allSegments, findArchiveById } from '../store/archives.ts';
 import { findDatabaseById } from '../store/databases.ts';
 import { holdsOn } from '../store/holds.ts';
 import type { Store } from '../store/open-store.ts';
@@ -27,8 +27,10 @@ import { sql } from '../target/sql.ts';
 import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
 import { checkArchive } from './check-archive.ts';
+import { checkExpiry } from './check-expiry.ts';
 import { findDuplicates } from './find-duplicates.ts';
 import { holdInTheWay } from './holds.ts';
+import { digestOf } from './plan-archive-expiry.ts';
 import { DEFAULT_BUDGET_MS, type DestinationStore, nameOf } from './plan-context.ts';
 
 export interface CheckDeps {
@@ -87,6 +89,7 @@ async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promi
     (await holdChange(deps, session, budget, plan)) ??
     (await destinationChange(deps, session, spec)) ??
     (await archiveChange(deps, session, spec)) ??
+    (await expiryChange(deps, session, spec)) ??
     (await countChange(session, budget, spec)) ??
     (await duplicateChange(session, budget, spec))
   );
@@ -176,6 +179,22 @@ async function archiveChange(
   return operation.where === null && archive.rows !== rows
     ? `the archive holds ${archive.rows} rows now, and ${rows} when it was made`
     : null;
+}
+
+/** An archive is destroyed as it was when somebody said yes to that, and while nothing needs it. */
+async function expiryChange(
+  { store }: CheckDeps,
+  session: Session,
+  { operation }: PlanSpec,
+): Promise<string | null> {
+  if (operation.kind !== 'ARCHIVE_EXPIRY') return null;
+  const archive = await findArchiveById(store, operation.archiveId);
+  if (archive === null) return 'the archive is gone';
+  const [problem] = await checkExpiry(store, session, archive);
+  if (problem !== undefined) return problem.message.replace(/\.$/, '');
+  return digestOf(await allSegments(store, archive.id)) === operation.segments
+    ? null
+    : 'the archive has other segments than when it was made';
 }
 
 /** Within the budget; what cannot be counted in time the run asserts batch by batch. */

@@ -1,3 +1,4 @@
+import { holdersOf } from '../domain/archive-tables.ts';
 import { createHash } from 'node:crypto';
 import type { PlanStep } from '../domain/plan.ts';
 import { throttleFrom } from '../domain/throttle.ts';
@@ -29,7 +30,7 @@ export async function requireArchive(store: Store, id: string): Promise<ArchiveV
 export async function planArchiveExpiry(context: PlanContext, archive: ArchiveView): Promise<Draft> {
   const { deps, session } = context;
   const segments = await allSegments(deps.store, archive.id);
-  const { holder } = archive.content;
+  const holders = holdersOf(archive.content);
   return {
     operation: {
       kind: 'ARCHIVE_EXPIRY',
@@ -55,7 +56,7 @@ export async function planArchiveExpiry(context: PlanContext, archive: ArchiveVi
       bytesReclaimed: archive.bytes,
     },
     effects: [],
-    locks: holder === null ? [] : [{ relation: nameOf(holder), mode: 'ACCESS EXCLUSIVE', longestMs: null }],
+    locks: holders.map((holder) => ({ relation: nameOf(holder), mode: 'ACCESS EXCLUSIVE', longestMs: null })),
     blockers: [
       ...checkServer(context),
       ...(await storeBlockers(context, archive)),
@@ -88,12 +89,14 @@ async function storeBlockers({ deps }: PlanContext, { kind, store }: ArchiveView
 }
 
 function stepsOf(
-  { kind, store, content: { holder } }: ArchiveView,
+  { kind, store, content }: ArchiveView,
   segments: readonly ArchiveSegmentView[],
 ): Omit<PlanStep, 'position'>[] {
-  if (holder !== null) {
-    const drop = toText(sql`DROP TABLE IF EXISTS ${ident(holder.schema, holder.name)}`);
-    return [{ description: `Drop the table ${nameOf(holder)} with the rows in it`, sql: drop }];
+  if (kind === 'TABLE') {
+    return holdersOf(content).map((holder) => ({
+      description: `Drop the table ${nameOf(holder)} with the rows in it`,
+      sql: toText(sql`DROP TABLE IF EXISTS ${ident(holder.schema, holder.name)}`),
+    }));
   }
   const where = kind === 'S3' ? 'bucket' : 'folder';
   return [

@@ -4,6 +4,7 @@ import type { PlanState } from '../domain/words.ts';
 import type { Page, PageRequest } from '../store/page.ts';
 import { findPlans, listPlans, type PlanView } from '../store/plans.ts';
 import { approvePlan, rejectPlan } from './decide-plan.ts';
+import { planArchiveExpiry, requireArchive } from './plan-archive-expiry.ts';
 import { type PlanContext, type PlanningDeps, withPlanContext } from './plan-context.ts';
 import { planDeletion } from './plan-deletion.ts';
 import { planDeduplication } from './plan-deduplication.ts';
@@ -20,7 +21,7 @@ import { planOrphanRemoval } from './plan-orphan-removal.ts';
 import { planReindex } from './plan-reindex.ts';
 import { planReorganization } from './plan-reorganization.ts';
 import { archiveOf, planRestore } from './plan-restore.ts';
-import { checkedReason, type Draft, savePlan } from './save-plan.ts';
+import { checkedReason, type Draft, requiredReason, savePlan } from './save-plan.ts';
 
 export interface PlanQuery extends PageRequest {
   readonly database?: string | null;
@@ -57,6 +58,12 @@ export function makePlans(deps: PlanningDeps) {
       const archive = await archiveOf(deps.store, input);
       return plan({ database: archive.databaseName, reason: input.reason }, by, (context) =>
         planRestore(context, archive, input),
+      );
+    },
+    archiveExpiry: async (archiveId: string, reason: string, by: Principal) => {
+      const archive = await requireArchive(deps.store, archiveId);
+      return plan({ database: archive.databaseName, reason: requiredReason(reason) }, by, (context) =>
+        planArchiveExpiry(context, archive),
       );
     },
     find: (id: string): Promise<PlanView | null> => find(id, null),

@@ -1,6 +1,6 @@
 import { canonicalFilter, type RowFilterInput } from '../domain/filter.ts';
 import type { Principal } from '../domain/principal.ts';
-import { badInput, DeclutterError, notFound } from '../errors.ts';
+import { DeclutterError, notFound } from '../errors.ts';
 import { endHold, findHold, type HoldView, insertHold, listHolds } from '../store/holds.ts';
 import {
   type MaintenanceStopView,
@@ -11,7 +11,7 @@ import { placeInLedger, takesHolds } from '../target/ledger-holds.ts';
 import { checkFilterValues } from '../target/row-filter.ts';
 import { BATCH_SETTINGS } from '../target/session.ts';
 import { type PlanContext, type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
-import { checkedReason } from './save-plan.ts';
+import { requiredReason } from './save-plan.ts';
 
 export interface HoldInput {
   database: string;
@@ -33,7 +33,7 @@ export function makeProtection(deps: PlanningDeps) {
     setMaintenanceStop: async (on: boolean, reason: string, by: Principal): Promise<MaintenanceStopView> =>
       writeMaintenanceStop(deps.store, {
         on,
-        reason: required(reason),
+        reason: requiredReason(reason),
         since: deps.clock.now(),
         by: by.subject,
       }),
@@ -45,7 +45,7 @@ export function makeProtection(deps: PlanningDeps) {
  * takes away what is held: the ledger there has the hold, and every batch reads it in its own transaction.
  */
 async function placeHold(deps: PlanningDeps, input: HoldInput, by: Principal): Promise<HoldView> {
-  const reason = required(input.reason);
+  const reason = requiredReason(input.reason);
   return withPlanContext(deps, input.database, async (context) => {
     const where = input.where == null ? null : canonicalFilter(input.where, context.now).filter;
     const relation = await requireRelation(context, input.schema, input.table);
@@ -93,17 +93,14 @@ async function tellBatches(context: PlanContext, hold: HoldView, oid: number): P
 const PLACING = { ...BATCH_SETTINGS, lockTimeoutMs: 40_000, statementTimeoutMs: 45_000 };
 
 async function releaseHold(deps: PlanningDeps, id: string, reason: string, by: Principal): Promise<HoldView> {
-  const release = { releasedAt: deps.clock.now(), releasedBy: by.subject, releaseReason: required(reason) };
+  const release = {
+    releasedAt: deps.clock.now(),
+    releasedBy: by.subject,
+    releaseReason: requiredReason(reason),
+  };
   const hold = UUID.test(id) ? await findHold(deps.store, id) : null;
   if (hold === null) throw notFound('The hold');
   const released = await endHold(deps.store, id, release);
   if (released === null) throw new DeclutterError('CONFLICT', 'The hold has been released already.');
   return released;
-}
-
-/** @throws BAD_USER_INPUT */
-function required(reason: string): string {
-  const checked = checkedReason(reason);
-  if (checked === null || checked.trim() === '') throw badInput('Say why: reason may not be empty.');
-  return checked;
 }

@@ -112,6 +112,13 @@ async function schemaFacts({ session }: PlanContext, relations: readonly Relatio
 }
 
 /** @throws BAD_USER_INPUT */
+export function requiredReason(reason: string): string {
+  const checked = checkedReason(reason);
+  if (checked === null || checked.trim() === '') throw badInput('Say why: reason may not be empty.');
+  return checked;
+}
+
+/** @throws BAD_USER_INPUT */
 export function checkedReason(reason: string | null | undefined): string | null {
   if (reason == null) return null;
   if (reason.length > MAX_REASON) throw badInput(`reason may have ${MAX_REASON} characters at most.`);

@@ -1,3 +1,4 @@
+import { holdersOf } from '../domain/archive-tables.ts';
 import type { ArchiveContent } from '../domain/plan.ts';
 import type { Store } from './open-store.ts';
 
@@ -10,5 +11,5 @@ export async function listArchiveHolders(
     where: { databaseId, kind: 'TABLE' },
     select: { content: true },
   });
-  return rows.flatMap(({ content }) => (content as unknown as ArchiveContent).holder ?? []);
+  return rows.flatMap(({ content }) => holdersOf(content as unknown as ArchiveContent));
 }

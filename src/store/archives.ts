@@ -143,6 +143,35 @@ export async function listArchiveSegments(
   return pageOf(segments.map(segmentOf), page, ({ sequence }) => [String(sequence)]);
 }
 
+export interface ArchiveTableView {
+  readonly schema: string;
+  readonly table: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** The tables whose rows an archive holds, its own first; what lost references take up is not told apart. */
+export async function listArchiveTables(
+  { prisma }: Store,
+  { id, schema, table, content }: Pick<ArchiveView, 'id' | 'schema' | 'table' | 'content'>,
+): Promise<ArchiveTableView[]> {
+  const sums = await prisma.archiveSegment.groupBy({
+    by: ['part'],
+    where: { archiveId: id },
+    _sum: { rows: true, bytes: true },
+  });
+  const parts = (content.parts ?? []).filter(({ reference }) => reference === null);
+  return [{ number: 0, schema, table }, ...parts].map((part) => {
+    const sum = sums.find((one) => one.part === part.number)?._sum;
+    return {
+      schema: part.schema,
+      table: part.table,
+      rows: Number(sum?.rows ?? 0),
+      bytes: Number(sum?.bytes ?? 0),
+    };
+  });
+}
+
 export async function allSegments(store: Store, archiveId: string): Promise<ArchiveSegmentView[]> {
   const segments = await store.prisma.archiveSegment.findMany({
     where: { archiveId },

@@ -124,6 +124,7 @@ Mutation.planArchive: OPERATOR ADMIN
 Mutation.planDeduplication: OPERATOR ADMIN
 Mutation.planOrphanRemoval: OPERATOR ADMIN
 Mutation.planReorganization: OPERATOR ADMIN
+Mutation.planArchiveExpiry: OPERATOR ADMIN
 Mutation.planReindex: OPERATOR ADMIN
 Mutation.planRestore: OPERATOR ADMIN
 Mutation.approvePlan: APPROVER ADMIN

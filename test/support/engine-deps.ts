@@ -20,10 +20,9 @@ import type { Store } from '../../src/store/open-store.ts';
 import { Session, type TargetAddress } from '../../src/target/session.ts';
 
 const OPERATIONS = new Map<string, Operation>(
-  [purge, archive, archiveExpiry, deduplication, orphanRemoval, restore, reindex, reorganization].map((operation) => [
-    operation.kind,
-    operation as unknown as Operation,
-  ]),
+  [purge, archive, archiveExpiry, deduplication, orphanRemoval, restore, reindex, reorganization].map(
+    (operation) => [operation.kind, operation as unknown as Operation],
+  ),
 );
 
 export function engineDeps(
