@@ -42,21 +42,6 @@ export class ArchiveTable {
   bytes!: number;
 }
 
-@ObjectType({ description: 'What an archive holds of one table.' })
-export class ArchiveTable {
-  @Field(() => String, { description: 'Its schema.' })
-  schema!: string;
-
-  @Field(() => String, { description: 'Its name.' })
-  table!: string;
-
-  @Field(() => GraphQLSafeInt, { description: 'How many of its rows.' })
-  rows!: number;
-
-  @Field(() => GraphQLSafeInt, { description: 'Their size in the archive.' })
-  bytes!: number;
-}
-
 @ObjectType({ description: 'One file, or one batch of rows, of an archive.' })
 export class ArchiveSegment {
   @Field(() => Int, { description: 'Its place in the archive.' })
@@ -172,13 +157,6 @@ export class ArchiveResolver {
   @FieldResolver(() => String, { description: 'The name of the database that the rows came from.' })
   database(@Root() { databaseName }: ArchiveView): string {
     return databaseName;
-  }
-
-  @FieldResolver(() => [ArchiveTable], {
-    description: 'The tables whose rows it holds: its own, and those whose rows went along.',
-  })
-  tables(@Root() { id }: ArchiveView, @Ctx() { useCases }: ApiContext): Promise<readonly ArchiveTableView[]> {
-    return useCases.archives.tables(id);
   }
 
   @FieldResolver(() => [ArchiveTable], {

@@ -118,7 +118,6 @@ export interface ArchiveUseCases {
   findByRun(runId: string): Promise<view.ArchiveView | null>;
   list(query: PageRequest & { readonly database?: string | null }): Promise<Page<view.ArchiveView>>;
   tables(id: string): Promise<readonly view.ArchiveTableView[]>;
-  tables(id: string): Promise<readonly view.ArchiveTableView[]>;
   segments(id: string, page: PageRequest): Promise<Page<view.ArchiveSegmentView>>;
   verify(id: string, by: Principal): Promise<view.ArchiveVerification>;
 }

@@ -191,13 +191,6 @@ export interface ArchiveTableView {
   readonly bytes: number;
 }
 
-export interface ArchiveTableView {
-  readonly schema: string;
-  readonly table: string;
-  readonly rows: number;
-  readonly bytes: number;
-}
-
 export interface ArchiveSegmentView {
   readonly sequence: number;
   readonly location: string;
