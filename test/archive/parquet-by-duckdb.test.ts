@@ -78,7 +78,7 @@ afterAll(async () => {
 async function query(statement: string): Promise<Record<string, unknown>[]> {
   const connection = await duck.connect();
   try {
-    return (await connection.runAndReadAll(statement)).getRowObjectsJson() as Record<string, unknown>[];
+    return (await connection.runAndReadAll(statement)).getRowObjectsJson();
   } finally {
     connection.closeSync();
   }
