@@ -1,6 +1,6 @@
 import { sideTableOf } from '../domain/archive-tables.ts';
 import { canonicalFilter, type RowFilter } from '../domain/filter.ts';
-import type { PlanNotice } from '../domain/plan.ts';
+import type { PlanEffect, PlanNotice } from '../domain/plan.ts';
 import { throttleFrom } from '../domain/throttle.ts';
 import { badInput, notFound } from '../errors.ts';
 import { type ArchiveView, findArchiveById, findArchiveByRun } from '../store/archives.ts';
@@ -16,7 +16,7 @@ import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { PlanRestoreInput } from './plan-inputs.ts';
 import { triggerEffects } from './trigger-effects.ts';
 import { type Checked, checkSide, checkSource } from './restore-checks.ts';
-import { checkParts, partEffects, partTables, readParts } from './restore-parts.ts';
+import { checkParts, partEffects, partTables, readParts, type RestoredPart } from './restore-parts.ts';
 import { restoreSteps } from './restore-steps.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';
 
@@ -67,13 +67,7 @@ export async function planRestore(
     holds: [],
     cutoff: look.cutoff,
     impact: restoreForecast(rows.count, rows.exact, share, bytes, throttle.dutyCycle),
-    effects:
-      source === null
-        ? []
-        : [
-            ...triggerEffects(source, 'INSERT', rows.count, 1),
-            ...(await partEffects(context.deps.store, archive, parts)),
-          ],
+    effects: await effectsOf(context, archive, look, parts),
     locks: [target, ...others].map((table) => ({
       relation: nameOf(table),
       mode: 'ROW EXCLUSIVE',
@@ -144,6 +138,19 @@ async function lookAt(context: PlanContext, archive: ArchiveView, input: PlanRes
     checked: await checkSide(context, archive, shape, target),
   };
 }
+
+const effectsOf = async (
+  { deps }: PlanContext,
+  archive: ArchiveView,
+  { source, rows }: Look,
+  parts: readonly RestoredPart[],
+): Promise<PlanEffect[]> =>
+  source === null
+    ? []
+    : [
+        ...triggerEffects(source, 'INSERT', rows.count, 1),
+        ...(await partEffects(deps.store, archive, parts)),
+      ];
 
 const rowWarnings = (archive: ArchiveView, exact: boolean): PlanNotice[] => [
   ...(archive.rows === 0 ? [notice('NOTHING_TO_DO', 'The archive holds no rows.')] : []),
