@@ -21,14 +21,15 @@ export async function abandonWork(
   );
 }
 
-/** The same for a run that has failed; what cannot be put right is told behind what it failed with. */
-export async function abandonFailed(ending: Ending, work: () => Promise<void>): Promise<Ending> {
+/** The ending of a run, once work has put right what it leaves; what cannot be is told behind what a run has failed with. */
+export async function endedBy(ending: Ending, work: () => Promise<void>): Promise<Ending> {
+  if (ending.state !== 'CANCELLED' && ending.state !== 'FAILED') return ending;
   try {
     await work();
     return ending;
   } catch (error) {
     const stop = stopFor(error);
-    if (!(stop instanceof Stop)) throw error;
+    if (ending.state === 'CANCELLED' || !(stop instanceof Stop)) throw error;
     return { ...ending, reason: `${ending.reason ?? ''} ${stop.message}` };
   }
 }

@@ -11,7 +11,7 @@ import { ensureLedger } from '../target/ledger-tables.ts';
 import { BATCH_SETTINGS, READ_SETTINGS, type Session } from '../target/session.ts';
 import { failpoint } from '../failpoint.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
-import { abandonFailed, abandonWork } from './abandon-work.ts';
+import { abandonWork, endedBy } from './abandon-work.ts';
 import { TurnBroken } from './batch.ts';
 import { CANCELLED, type Ending, EndingWanted } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
@@ -121,10 +121,7 @@ interface Parts {
 async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Ending> {
   const { claim, plan, lease, stopping } = turn;
   const operation = deps.operations.get(plan.spec.operation.kind);
-  if (claim.state === 'CANCELLING') {
-    await giveUp(operation, turn, parts);
-    return CANCELLED;
-  }
+  if (claim.state === 'CANCELLING') return endedBy(CANCELLED, () => giveUp(operation, turn, parts));
   if (!operation)
     throw new Stop('UNEXPECTED', `This worker does not know ${plan.spec.operation.kind}. Run a newer one.`);
   const { position, session, monitor } = parts;
@@ -179,8 +176,7 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   if (doomed !== null && ending.state === 'SUCCEEDED') await endExpiry(deps, turn);
   progress.setResult({ ...result, ...figures(), ...(said === null ? {} : { nextStep: said }) });
   await progress.flush();
-  if (ending.state === 'CANCELLED') await giveUp(operation, turn, parts);
-  return ending.state === 'FAILED' ? abandonFailed(ending, () => giveUp(operation, turn, parts)) : ending;
+  return endedBy(ending, () => giveUp(operation, turn, parts));
 }
 
 /** The run ends for good: nothing that it has begun is left half way. */
