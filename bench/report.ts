@@ -51,7 +51,8 @@ export function limitsOf({ purges, archive, memory }: Results): Limit[] {
   ];
 }
 
-const limit = (
+/** A figure and whether it holds. */
+export const limit = (
   what: string,
   wanted: string,
   is: number,
@@ -77,7 +78,7 @@ Rates depend on the machine; read the ratios, which compare variants that ran al
 
 | what | wanted | measured | |
 |---|---|---|---|
-${limits.map(({ what, wanted, measured, held }) => `| ${what} | ${wanted} | ${measured} | ${held ? 'held' : '**missed**'} |`).join('\n')}
+${limitRows(limits)}
 
 ## How it is measured
 
@@ -112,6 +113,14 @@ After a purge and an archive, each of three tenths of the rows, in a fresh proce
 ${memory.map((one) => `| ${count(one.rows)} | ${one.memory.peak.toFixed(0)} | ${one.memory.now.toFixed(0)} |`).join('\n')}
 `;
 }
+
+export const limitRows = (limits: readonly Limit[]) =>
+  limits
+    .map(
+      ({ what, wanted, measured, held }) =>
+        `| ${what} | ${wanted} | ${measured} | ${held ? 'held' : '**missed**'} |`,
+    )
+    .join('\n');
 
 const purgeTable = (
   contest: Contest,

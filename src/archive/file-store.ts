@@ -1,5 +1,15 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink } from 'node:fs/promises';
+import {
+  access,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  statfs,
+  unlink,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { Stop } from '../domain/stop.ts';
 import { failpoint } from '../failpoint.ts';
