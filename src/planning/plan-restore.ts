@@ -41,16 +41,7 @@ export async function planRestore(
   const look = await lookAt(context, archive, input);
   const { target, source, shape, where, rows, checked } = look;
   const throttle = throttleFrom(input.throttle);
-  const operation = {
-    kind: 'RESTORE' as const,
-    archiveId: archive.id,
-    sourceRunId: archive.runId,
-    where,
-    into: input.into,
-    onConflict: input.onConflict,
-    schema: target.schema,
-    table: target.name,
-  };
+  const operation = restoreOf(archive, input, look);
   const history = await checkArchive(context.deps.store, operation, source);
   const parts = await readParts(context, archive, input.into);
   const along = await checkParts(context, archive, parts, input.into);
@@ -89,6 +80,17 @@ export async function planRestore(
     sample: [],
   };
 }
+
+const restoreOf = (archive: ArchiveView, input: PlanRestoreInput, { where, target }: Look) => ({
+  kind: 'RESTORE' as const,
+  archiveId: archive.id,
+  sourceRunId: archive.runId,
+  where,
+  into: input.into,
+  onConflict: input.onConflict,
+  schema: target.schema,
+  table: target.name,
+});
 
 interface Look {
   readonly target: { readonly schema: string; readonly name: string };
