@@ -18,7 +18,11 @@ const ENUMS: readonly [object, string, string][] = [
   [words.FindingKind, 'FindingKind', 'The kinds of faults that analyses find.'],
   [words.FilterOp, 'FilterOp', 'How a column is compared. OLDER_THAN takes an age.'],
   [words.DependentRows, 'DependentRows', 'What to do about rows that reference the chosen ones.'],
-  [words.KeepOrder, 'KeepOrder', 'Which of equal rows stays, by a column. A row whose column is NULL comes last.'],
+  [
+    words.KeepOrder,
+    'KeepOrder',
+    'Which of equal rows stays, by a column. A row whose column is NULL comes last.',
+  ],
   [words.DuplicateReferences, 'DuplicateReferences', 'What to do about rows that reference a duplicate.'],
   [words.ArchiveState, 'ArchiveState', 'Whether an archive is still there.'],
   [words.ArchiveKind, 'ArchiveKind', 'Where archived rows go.'],
