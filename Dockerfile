@@ -22,5 +22,5 @@ ENV DECLUTTER_DATA_DIR=/var/lib/declutter
 VOLUME /var/lib/declutter
 USER node
 EXPOSE 4000
-ENTRYPOINT ["node", "dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=100", "dist/main.js"]
 CMD ["serve"]

@@ -11,6 +11,9 @@ import type { BenchServer } from './bench-server.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js');
 
+/** As the first line of src/main.ts has them. */
+const NODE_OPTIONS = ['--max-semi-space-size=8', '--heap-growing-percent=100'];
+
 /** A token of the command line lives an hour. */
 const TOKEN_MS = 40 * 60_000;
 
@@ -42,7 +45,10 @@ export async function startProduct(server: BenchServer, folder: string): Promise
   await admin.end();
   const env = environment(server, folder, port);
   const start = (command: string) =>
-    spawn(process.execPath, [MAIN, command], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+    spawn(process.execPath, [...NODE_OPTIONS, MAIN, command], {
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
   await promisify(execFile)(process.execPath, [MAIN, 'migrate'], { env });
   const api = start('serve');
   let worker = start('work');
