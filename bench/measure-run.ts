@@ -21,6 +21,8 @@ export interface RunMeasured {
   readonly p50: number;
   readonly p99: number;
   readonly longest: number;
+  /** Rows a second of the last tenth of the batches against those of the first. */
+  readonly lastTenth: number;
   readonly archiveBytes: number | null;
 }
 
@@ -74,16 +76,18 @@ function startOf(plan: PlanReportFragment) {
 async function readLedger(server: BenchServer, database: string, run: RunReport) {
   const client = await server.connect(database);
   const { rows } = await client.query<
-    Record<'rows' | 'seconds' | 'batches' | 'p50' | 'p99' | 'longest', number>
+    Record<'rows' | 'seconds' | 'batches' | 'p50' | 'p99' | 'longest' | 'lastTenth', number>
   >(
     `WITH batch AS (
-       SELECT rows, committed_at, ms, 1000 * extract(epoch FROM committed_at - lag(committed_at) OVER (ORDER BY number)) AS took
+       SELECT rows, committed_at, ms, ntile(10) OVER (ORDER BY number) AS tenth, 1000 * extract(epoch FROM committed_at - lag(committed_at) OVER (ORDER BY number)) AS took
          FROM declutter.batch WHERE run_id = $1)
      SELECT sum(rows)::float8 AS rows, count(*)::float8 AS batches,
             extract(epoch FROM max(committed_at) - min(committed_at - ms * interval '1 millisecond'))::float8 AS seconds,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(took, ms)::float8) AS p50,
             percentile_cont(0.99) WITHIN GROUP (ORDER BY coalesce(took, ms)::float8) AS p99,
-            max(coalesce(took, ms)::float8) AS longest
+            max(coalesce(took, ms)::float8) AS longest,
+            ((sum(rows) FILTER (WHERE tenth = 10) / sum(coalesce(took, ms)) FILTER (WHERE tenth = 10))
+              / (sum(rows) FILTER (WHERE tenth = 1) / sum(coalesce(took, ms)) FILTER (WHERE tenth = 1)))::float8 AS "lastTenth"
        FROM batch`,
     [run.id],
   );

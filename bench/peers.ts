@@ -22,6 +22,31 @@ export async function oneBigDelete(
   return { rows: rowCount ?? 0, seconds };
 }
 
+/**
+ * The usual loop, which looks for the next thousand rows again and again. It gets slower with every turn, so that the time it is
+ * given speaks for it.
+ */
+export async function usualLoop(
+  server: BenchServer,
+  database: string,
+  { where }: Selection,
+  seconds: number,
+): Promise<Measured> {
+  const client = await server.connect(database);
+  const started = performance.now();
+  const taken = () => (performance.now() - started) / 1000;
+  let rows = 0;
+  for (let gone = 1; gone > 0 && taken() < seconds; rows += gone) {
+    const { rowCount } = await client.query(
+      `DELETE FROM public.records WHERE id IN (SELECT id FROM public.records WHERE ${where} LIMIT 1000)`,
+    );
+    gone = rowCount ?? 0;
+  }
+  const measured = { rows, seconds: taken() };
+  await client.end();
+  return measured;
+}
+
 interface Row {
   readonly id: string;
 }

@@ -6,13 +6,14 @@ import { count } from '../src/cli/client/format.ts';
 import { type BenchServer, startBenchServer } from './bench-server.ts';
 import { CLUSTERED, INTERLEAVED, makeTemplate, type Selection } from './bench-table.ts';
 import { measureRun } from './measure-run.ts';
-import { type Measured, oneBigDelete, scriptedArchive } from './peers.ts';
+import { type Measured, oneBigDelete, scriptedArchive, usualLoop } from './peers.ts';
 import { type Product, startProduct } from './product.ts';
 import { type Contest, limitsOf, reportOf, type Results } from './report.ts';
 
 const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '3000000' },
+    'few-rows': { type: 'string', default: '1000000' },
     'many-rows': { type: 'string', default: '10000000' },
     rounds: { type: 'string', default: '2' },
     out: { type: 'string', default: join(import.meta.dirname, '..', 'docs', 'benchmarks.md') },
@@ -60,6 +61,41 @@ async function peer(name: string, work: Promise<Measured>): Promise<Measured> {
   return measured;
 }
 
+/** Seconds that the usual loop is given beside an old snapshot. */
+const LOOP_SECONDS = 60;
+
+/** Work beside a session that keeps a snapshot from before it, as a report or a backup does. */
+async function besideOldSnapshot<T>(server: BenchServer, database: string, work: () => Promise<T>) {
+  const reader = await server.connect(database);
+  await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_catalog.pg_class');
+  const result = await work();
+  await reader.end();
+  return result;
+}
+
+async function oldSnapshotContest(bench: Bench): Promise<Contest> {
+  const { server, product } = bench;
+  const [looped, run] = [[] as Measured[], [] as Contest['ours'][number][]];
+  for (let round = 0; round < Number(values.rounds); round += 1) {
+    looped.push(
+      await onCopy(bench, 'bench_template', (database) =>
+        besideOldSnapshot(server, database, () =>
+          peer('usual loop', usualLoop(server, database, INTERLEAVED, LOOP_SECONDS)),
+        ),
+      ),
+    );
+    run.push(
+      await onCopy(bench, 'bench_template', async (database) => {
+        await product.register(database);
+        return besideOldSnapshot(server, database, () =>
+          measureRun(product, server, database, 'PURGE', INTERLEAVED),
+        );
+      }),
+    );
+  }
+  return { selection: INTERLEAVED.name, peer: looped, ours: run };
+}
+
 /** A B A B: what changes on the machine meanwhile meets both. */
 async function contest(
   bench: Bench,
@@ -81,18 +117,19 @@ async function contest(
   return results;
 }
 
-async function memoryAfter(bench: Bench, template: string, rows: number) {
+/** How speed and memory follow the number of rows. */
+async function sized(bench: Bench, template: string, rows: number): Promise<Results['sizes'][number]> {
   await bench.product.restartWorker();
-  await ours(bench, template, 'PURGE', INTERLEAVED);
-  await ours(bench, template, 'ARCHIVE', CLUSTERED);
+  const purge = await ours(bench, template, 'PURGE', INTERLEAVED);
+  const archive = await ours(bench, template, 'ARCHIVE', CLUSTERED);
   const memory = bench.product.workerMemory();
   say(`memory at ${count(rows)} rows: peak ${memory.peak.toFixed(0)} MB`);
-  return { rows, memory };
+  return { rows, memory, purge, archive };
 }
 
 async function measureAll(bench: Bench): Promise<Results> {
   const rows = Number(values.rows);
-  const many = Number(values['many-rows']);
+  const [few, many] = [Number(values['few-rows']), Number(values['many-rows'])];
   say(`making ${count(rows)} rows`);
   await makeTemplate(bench.server, 'bench_template', rows);
   const bigDelete = (selection: Selection) => (database: string) =>
@@ -104,12 +141,18 @@ async function measureAll(bench: Bench): Promise<Results> {
   const archive = await contest(bench, 'ARCHIVE', INTERLEAVED, (database) =>
     scriptedArchive(bench.server, database, INTERLEAVED, join(bench.folder, 'scripted.jsonl')),
   );
-  const small = await memoryAfter(bench, 'bench_template', rows);
+  const oldSnapshot = await oldSnapshotContest(bench);
+  const middle = await sized(bench, 'bench_template', rows);
   await bench.server.drop('bench_template');
-  say(`making ${count(many)} rows`);
-  await makeTemplate(bench.server, 'bench_many', many);
-  const large = await memoryAfter(bench, 'bench_many', many);
-  return { version: bench.server.version, rows, purges, archive, memory: [small, large] };
+  const others = [];
+  for (const size of [few, many]) {
+    say(`making ${count(size)} rows`);
+    await makeTemplate(bench.server, 'bench_sized', size);
+    others.push(await sized(bench, 'bench_sized', size));
+    await bench.server.drop('bench_sized');
+  }
+  const sizes = [...others, middle].toSorted((one, other) => one.rows - other.rows);
+  return { version: bench.server.version, rows, purges, archive, oldSnapshot, sizes };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'declutter-bench-'));
