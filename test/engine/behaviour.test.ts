@@ -398,15 +398,12 @@ describe('what comes in between', () => {
 });
 
 describe('wide rows', () => {
-  it('makes batches smaller until they fit, and stops at a row that never will', async () => {
+  it('makes batches smaller until they fit, down to a row that is wider than a batch may be', async () => {
     await database.run(`
       UPDATE item SET note = repeat('wide ', 1000000) WHERE id IN (3, 6, 9, 12, 15, 18);
       UPDATE item SET note = repeat('too wide ', 2500000) WHERE id = 30000`);
     const runId = await queue(FILES, { ...SLOW, dutyCycle: 1, batchRows: 5_000 });
     const run = await engine.work(runId);
-    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'ROW_TOO_LARGE' });
-    await database.run('DELETE FROM item WHERE id = 30000');
-    await control().resume(runId, BY);
-    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 9_999 } });
+    expect(run).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 10_000 } });
   });
 });
