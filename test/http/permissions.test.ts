@@ -3,6 +3,7 @@ import {
   buildSchema,
   type GraphQLArgument,
   getNamedType,
+  isEnumType,
   isInputObjectType,
   isLeafType,
   isRequiredArgument,
@@ -88,12 +89,12 @@ function example(type: GraphQLInputType): string {
     const fields = Object.values(named.getFields()).filter(isRequiredInputField);
     return `{ ${fields.map((field) => `${field.name}: ${example(field.type)}`).join(', ')} }`;
   }
+  if (isEnumType(named)) return named.getValues()[0]?.name ?? '';
   const examples: Record<string, string> = {
     ID: '"6f1c2a52-6c2c-4a6b-9d34-0d8b3f0a7c11"',
     String: '"text"',
     Boolean: 'true',
     Int: '1',
-    ArchiveKind: 'TABLE',
   };
   return examples[named.name] ?? '{}';
 }
