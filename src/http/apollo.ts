@@ -4,7 +4,10 @@ import {
   type ApolloServerPlugin,
   type GraphQLRequestContextWillSendResponse,
 } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginDrainHttpServer } from '@apollo/server/plugin/drainHttpServer';
 import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema, OperationTypeNode } from 'graphql';
 import { admit, type Meter } from '../graphql/admit.ts';
@@ -45,6 +48,7 @@ export async function startApollo({
     logger: { debug: noop, info: noop, warn: (text) => log.warn(text), error: (text) => log.error(text) },
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginCacheControlDisabled(), // it would look at every field, to find that nothing may be cached
       ApolloServerPluginDrainHttpServer({ httpServer: server, stopGracePeriodMillis: graceMs }),
       limits(schema, meter),
     ],
@@ -80,6 +84,7 @@ function limits(schema: GraphQLSchema, meter: Meter): ApolloServerPlugin<ApiCont
 
 /** The one place that sets a status: when there is no data at all, by the first error. */
 function finishAnswer({ response, contextValue }: GraphQLRequestContextWillSendResponse<ApiContext>): void {
+  response.http.headers.set('cache-control', 'no-store');
   if (response.body.kind !== 'single') return;
   const { singleResult } = response.body;
   if (singleResult.errors) singleResult.errors = singleResult.errors.slice(0, MAX_ERRORS);

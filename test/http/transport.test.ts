@@ -31,6 +31,13 @@ describe('the transport', () => {
     });
   });
 
+  it('lets nobody keep an answer', async () => {
+    for (const query of ['{ viewer { subject } }', '{ nonsense }']) {
+      const answer = await api.ask('viewer', query);
+      expect(answer.headers.get('cache-control')).toBe('no-store');
+    }
+  });
+
   const refused: [string, Init, number, string][] = [
     ['malformed JSON', { method: 'POST', body: '{"query": ', headers: json }, 400, 'BAD_REQUEST'],
     ['a body that is no object', { method: 'POST', body: '"text"', headers: json }, 400, 'BAD_REQUEST'],

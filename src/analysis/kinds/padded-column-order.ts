@@ -42,6 +42,8 @@ interface Loss {
 function judged(table: WholeTable, context: AnalysisContext): FoundFault | null {
   const { root } = table;
   const leaves = table.leaves.filter((leaf) => leaf.pages.count > 0);
+  const heap = leaves.reduce((sum, leaf) => sum + leaf.heapBytes, 0);
+  if (heap < SMALLEST_BYTES) return null;
   const losses: Loss[] = [];
   for (const leaf of leaves) {
     const loss = lossOf(leaf);
@@ -52,7 +54,6 @@ function judged(table: WholeTable, context: AnalysisContext): FoundFault | null 
     if (loss) losses.push(loss);
   }
   const bytes = losses.reduce((sum, loss) => sum + loss.bytes, 0);
-  const heap = leaves.reduce((sum, leaf) => sum + leaf.heapBytes, 0);
   const [largest] = losses.sort((a, b) => b.bytes - a.bytes);
   return largest && bytes >= SMALLEST_BYTES && bytes >= heap * SMALLEST_SHARE
     ? faultOf(root, leaves, largest, bytes, context)
