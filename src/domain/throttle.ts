@@ -3,10 +3,10 @@ import type { ArchiveDestination } from './plan.ts';
 import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput, type TimeWindow } from './run.ts';
 
 /**
- * Who lets a run work (almost) all the time has no foreground to spare: batches four times as long cost less in fences and
- * commits, and stay far below a tenth of a second (docs/benchmarks.md).
+ * Who lets a run work (almost) all the time has no foreground to spare: batches seven times as long cost less in fences and
+ * commits, and stay below a tenth of a second (docs/benchmarks.md).
  */
-const RESTLESS = { dutyCycle: 0.9, batchMs: 20 };
+const RESTLESS = { dutyCycle: 0.9, batchMs: 35 };
 
 const DAY_MS = 86_400_000;
 const LARGEST = Number.MAX_SAFE_INTEGER;

@@ -8,7 +8,7 @@ describe('throttleFrom', () => {
   });
 
   it('makes longer batches where no rest is wanted, but not against a given length', () => {
-    expect(throttleFrom({ dutyCycle: 1 }).batchMs).toBe(20);
+    expect(throttleFrom({ dutyCycle: 1 }).batchMs).toBe(35);
     expect(throttleFrom({ dutyCycle: 1, batchMs: 3 }).batchMs).toBe(3);
   });
 
@@ -48,7 +48,7 @@ describe('changedThrottle', () => {
   it('gives back the length of batches that fits the rest, and the store', () => {
     const long = { ...known, batchMs: 400 };
     expect(changedThrottle({ batchMs: null }, long, false).batchMs).toBe(5);
-    expect(changedThrottle({ batchMs: null, dutyCycle: 1 }, long, false).batchMs).toBe(20);
+    expect(changedThrottle({ batchMs: null, dutyCycle: 1 }, long, false).batchMs).toBe(35);
     expect(changedThrottle({ batchMs: null }, long, true).batchMs).toBe(50);
   });
 
