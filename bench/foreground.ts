@@ -41,6 +41,11 @@ interface Bench {
   readonly rate: number;
 }
 
+interface Looked {
+  readonly result: Felt;
+  readonly waits: Waits;
+}
+type Pair = [alone: Looked, beside: Looked];
 type Beside = 'nothing' | 'default throttle' | 'no rest' | 'one DELETE';
 interface Window {
   readonly beside: Beside;
@@ -59,17 +64,16 @@ async function measure(bench: Bench, beside: Beside, round: number): Promise<Win
   const { server, rate, folder } = bench;
   const apply = (length = seconds) => foreground(server, database, { rows, rate, seconds: length, folder });
   await apply(WARM_UP_SECONDS);
-  const besideIt = () => waitsDuring(bench.server, database, () => during(bench, database, beside, apply));
-  const [alone, { result, waits }] =
-    round % 2 === 0 ? [await apply(), await besideIt()] : await besideFirst(besideIt, apply);
-  await bench.server.drop(database);
+  // Looking costs the application something too, so both windows are looked at.
+  const look = (work: () => Promise<Felt>) => waitsDuring(server, database, work);
+  const besideIt = () => look(() => during(bench, database, beside, apply));
+  const inTurn = round % 2 === 0 ? [() => look(apply), besideIt] : [besideIt, () => look(apply)];
+  const windows = [];
+  for (const window of inTurn) windows.push(await window());
+  const [{ result: alone }, { result, waits }] = (round % 2 === 0 ? windows : windows.reverse()) as Pair;
+  await server.drop(database);
   say(`${beside}: p99 ${alone.p99.toFixed(2)} ms alone, ${result.p99.toFixed(2)} ms beside it`);
   return { beside, alone, felt: result, waits };
-}
-
-async function besideFirst<T>(besideIt: () => Promise<T>, apply: () => Promise<Felt>): Promise<[Felt, T]> {
-  const felt = await besideIt();
-  return [await apply(), felt];
 }
 
 async function during(
