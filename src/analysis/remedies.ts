@@ -11,7 +11,14 @@ const PLAN_FIELDS = `{
     warnings { code message hint }
   }`;
 
-export type PlanMutation = 'Archive' | 'Deduplication' | 'OrphanRemoval' | 'Reindex' | 'Reorganization';
+export type PlanMutation =
+  | 'Archive'
+  | 'Deduplication'
+  | 'IndexCreation'
+  | 'IndexRemoval'
+  | 'OrphanRemoval'
+  | 'Reindex'
+  | 'Reorganization';
 
 /** The mutation that plans the remedy, ready to paste: a plan changes nothing until it is started. */
 export const planRemedy = (

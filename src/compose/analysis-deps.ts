@@ -13,7 +13,7 @@ export const analysisDeps = (parts: Parts): AnalysisDeps => ({
 });
 
 /** The copies are reached as their database is: same login, same checks. */
-const replicasBy =
+export const replicasBy =
   (deps: ConnectDeps) =>
   async (databaseId: string, settings: SessionSettings): Promise<Replica[]> => {
     const database = await findDatabaseById(deps.store, databaseId);

@@ -9,7 +9,7 @@ import { makeProtection } from '../planning/protection-use-cases.ts';
 import { makeAudit } from '../store/audit.ts';
 import { readMaintenanceStop } from '../store/maintenance-stop.ts';
 import { findPlan, type PlanView } from '../store/plans.ts';
-import { analysisDeps } from './analysis-deps.ts';
+import { analysisDeps, replicasBy } from './analysis-deps.ts';
 import { loadPlan } from './load-plan.ts';
 import type { Parts } from './parts.ts';
 
@@ -20,7 +20,7 @@ export function makeUseCases(parts: Parts): UseCases {
   return {
     analysis,
     databases: makeDatabases({ ...connectDeps, takeFirstSnapshot: analysis.takeSnapshot }),
-    plans: makePlans(parts),
+    plans: makePlans({ ...parts, replicas: replicasBy(connectDeps) }),
     protection: makeProtection(parts),
     runs: makeRunUseCases<PlanView>({
       ...parts,

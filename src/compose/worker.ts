@@ -5,6 +5,8 @@ import type { Operation } from '../operations/define-operation.ts';
 import { archive } from '../operations/kinds/archive.ts';
 import { archiveExpiry } from '../operations/kinds/archive-expiry.ts';
 import { orphanRemoval } from '../operations/kinds/orphan-removal.ts';
+import { indexCreation } from '../operations/kinds/index-creation.ts';
+import { indexRemoval } from '../operations/kinds/index-removal.ts';
 import { deduplication } from '../operations/kinds/deduplication.ts';
 import { purge } from '../operations/kinds/purge.ts';
 import { reindex } from '../operations/kinds/reindex.ts';
@@ -20,9 +22,18 @@ const CONCURRENCY = 4;
 
 /** An operation only ever gets the specs of its own kind. */
 const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
-  [archive, archiveExpiry, deduplication, orphanRemoval, purge, reindex, reorganization, restore].map(
-    (operation) => [operation.kind, operation as unknown as Operation],
-  ),
+  [
+    archive,
+    archiveExpiry,
+    deduplication,
+    indexCreation,
+    indexRemoval,
+    orphanRemoval,
+    purge,
+    reindex,
+    reorganization,
+    restore,
+  ].map((operation) => [operation.kind, operation as unknown as Operation]),
 );
 
 /** Takes runs, and the snapshots that are due, from now on. */

@@ -85,14 +85,22 @@ function checkedShare(maxShare: number | null): number | null {
   throw badInput('limits.maxShare must be above 0 and at most 1.');
 }
 
-/** Whether somebody else must say yes first. What cannot be undone always needs it on PRODUCTION. */
+/** What cannot be undone, or is missed by everybody until it is. */
+const ALWAYS_APPROVED: ReadonlySet<PlanKind> = new Set([
+  'PURGE',
+  'ORPHAN_REMOVAL',
+  'ARCHIVE_EXPIRY',
+  'INDEX_REMOVAL',
+]);
+
+/** Whether somebody else must say yes first. Some kinds always need it on PRODUCTION. */
 export function needsApproval(
   kind: PlanKind,
   environment: Environment,
   impact: Pick<PlanImpact, 'rows' | 'share'>,
 ): boolean {
   if (environment !== 'PRODUCTION') return false;
-  if (kind === 'PURGE' || kind === 'ORPHAN_REMOVAL' || kind === 'ARCHIVE_EXPIRY') return true;
+  if (ALWAYS_APPROVED.has(kind)) return true;
   const cap = CAPS[environment];
   const largeShare = impact.share > cap.share && impact.rows >= SHARE_FLOOR_ROWS;
   return (

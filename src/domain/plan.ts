@@ -1,4 +1,5 @@
 import type { Orphan, RowFilter } from './filter.ts';
+import type { NewIndex, RemovedIndex } from './index-spec.ts';
 import type { PartitionSpec } from './partition.ts';
 import type { Throttle } from './run.ts';
 import type {
@@ -119,7 +120,16 @@ export type OperationSpec =
       /** SHA-256 of the list of segments */
       readonly segments: string;
     }
-  | { readonly kind: 'REINDEX'; readonly indexes: readonly IndexIdentity[] }
+  | {
+      readonly kind: 'REINDEX';
+      readonly indexes: readonly IndexIdentity[];
+      /** left behind by rebuilds that were broken off: they go first. Missing in plans of earlier versions */
+      readonly leftovers?: readonly IndexIdentity[];
+      /** the schema of amcheck, which looks at each new index; missing: it does not */
+      readonly amcheck?: string;
+    }
+  | { readonly kind: 'INDEX_CREATION'; readonly indexes: readonly NewIndex[] }
+  | { readonly kind: 'INDEX_REMOVAL'; readonly index: RemovedIndex }
   | { readonly kind: 'REORGANIZATION'; readonly method: 'ANALYZE' | 'VACUUM' };
 
 /** Where rows that the operation takes away are kept; null: nowhere, or it takes none away. */

@@ -5,6 +5,7 @@ import type { SourceArchive } from '../archive/source-archive.ts';
 import { heldTables } from '../domain/held-tables.ts';
 import { destinationOf, type PlanSpec } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
+import type { PlanKind } from '../domain/words.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
 import { endOldBackend, Fenced, type LedgerPosition, takeFence } from '../target/ledger.ts';
 import { ensureLedger } from '../target/ledger-tables.ts';
@@ -78,10 +79,16 @@ async function finishArchive(archive: RunArchive | null): Promise<void> {
   }
 }
 
+const BY_STATEMENTS: ReadonlySet<PlanKind> = new Set([
+  'REINDEX',
+  'REORGANIZATION',
+  'INDEX_CREATION',
+  'INDEX_REMOVAL',
+]);
+
 /** A statement outside a transaction holds no lock on the ledger: without this it would go on beside its successor. */
 async function endLastStatement(session: Session, { plan, claim }: Turn): Promise<void> {
-  const { kind } = plan.spec.operation;
-  if (kind === 'REINDEX' || kind === 'REORGANIZATION') {
+  if (BY_STATEMENTS.has(plan.spec.kind)) {
     await session.transaction(() => endOldBackend(session, claim.runId));
   }
 }
@@ -133,6 +140,7 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   const before = await measure(session, parts.relation);
   const run = {
     ...parts,
+    store: deps.store,
     runId: claim.runId,
     plan: plan.spec,
     lease,
@@ -141,31 +149,24 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
     stopping,
     begunAt: deps.clock.monotonicMs(),
   };
-  let remark: () => string | null = () => null;
+  let remark = (): string | null => null;
   let doomed: DoomedArchive | null = null;
   let figures: NonNullable<BatchWork['figures']> = () => ({});
   const ending = await endingOf(async () => {
     const source = await openSource(deps, plan.spec, run);
     doomed = await openDoomed(deps, turn, position);
     const work = await operation.open(contextOf(turn, parts, source, doomed));
-    if (work.mode === 'BATCHES' && work.remark) remark = work.remark.bind(work);
+    remark = () => work.remark?.() ?? null;
     if (work.mode === 'BATCHES' && work.figures) figures = work.figures.bind(work);
     return work.mode === 'STATEMENTS'
-      ? performStatements(work, position, { ...run, store: deps.store })
+      ? performStatements(work, position, run)
       : withLanes(deps, turn, (openLane, lanes) =>
           withForeground(deps, turn, (foreground) =>
             withHealth(
               deps,
               { monitor, workers: () => [session, ...lanes, ...foreground.sessions] },
               turn,
-              (health) =>
-                performBatches(work, position, {
-                  ...run,
-                  health,
-                  foreground,
-                  archive: parts.archive,
-                  openLane,
-                }),
+              (health) => performBatches(work, position, { ...run, health, foreground, openLane }),
             ),
           ),
         );

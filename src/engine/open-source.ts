@@ -6,7 +6,6 @@ import { verifyTable } from '../archive/verify-archive.ts';
 import type { PlanSpec } from '../domain/plan.ts';
 import { Stop } from '../domain/stop.ts';
 import { allSegments, type ArchiveView, findArchiveById } from '../store/archives.ts';
-import { TargetError } from '../target/sqlstate.ts';
 import { EndingWanted, endingAsked } from './endings.ts';
 import type { EngineDeps } from './execute-run.ts';
 import { type Watched, Watchdog } from './watchdog.ts';
@@ -65,8 +64,7 @@ async function watched<T>(run: Watched, work: () => Promise<T>): Promise<T> {
   try {
     return await watchdog.during(work);
   } catch (error) {
-    if (error instanceof TargetError && error.failure === 'CANCELLED')
-      throw new EndingWanted(watchdog.verdict());
-    throw error;
+    const verdict = watchdog.verdictOn(error);
+    throw verdict === null || verdict.state === 'AGAIN' ? error : new EndingWanted(verdict);
   }
 }

@@ -87,6 +87,16 @@ export class RunProgress {
     });
   }
 
+  /** How far a statement is, which has no rows to count. */
+  async moves(message: string, data: Readonly<Record<string, unknown>>): Promise<void> {
+    this.#isResting = false;
+    this.#throttleReason = null;
+    await this.#show(async () => {
+      await appendEvent(this.#store, this.#claim.runId, { kind: 'PROGRESS', message, data });
+      await this.#maybeWrite();
+    });
+  }
+
   /** The last word before the run changes its state. */
   async flush(): Promise<void> {
     await this.#write(this.#clock.monotonicMs());

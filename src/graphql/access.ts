@@ -38,6 +38,8 @@ export const ACCESS: Readonly<
     planOrphanRemoval: 'plan',
     planReorganization: 'plan',
     planReindex: 'plan',
+    planIndexCreation: 'plan',
+    planIndexRemoval: 'plan',
     planRestore: 'plan',
     planArchiveExpiry: 'plan',
     approvePlan: 'approve',

@@ -78,6 +78,8 @@ export interface PlanUseCases {
   deduplication(input: input.PlanDeduplicationInput, by: Principal): Promise<view.PlanView>;
   orphanRemoval(input: input.PlanOrphanRemovalInput, by: Principal): Promise<view.PlanView>;
   reindex(input: input.PlanReindexInput, by: Principal): Promise<view.PlanView>;
+  indexCreation(input: input.PlanIndexCreationInput, by: Principal): Promise<view.PlanView>;
+  indexRemoval(input: input.PlanIndexRemovalInput, by: Principal): Promise<view.PlanView>;
   reorganization(input: input.PlanReorganizationInput, by: Principal): Promise<view.PlanView>;
   restore(input: input.PlanRestoreInput, by: Principal): Promise<view.PlanView>;
   archiveExpiry(archiveId: string, reason: string, by: Principal): Promise<view.PlanView>;

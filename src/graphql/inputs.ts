@@ -124,6 +124,20 @@ export interface PlanReorganizationInput extends PlanTableInput {
 
 export interface PlanReindexInput extends PlanTableInput {
   indexes?: Maybe<string[]>;
+  amcheck?: Maybe<boolean>;
+}
+
+export interface PlanIndexCreationInput extends PlanTableInput {
+  columns: string[];
+  name?: Maybe<string>;
+  unique: boolean;
+}
+
+export interface PlanIndexRemovalInput {
+  database: string;
+  schema: string;
+  index: string;
+  reason?: Maybe<string>;
 }
 
 export interface PlanRestoreInput {

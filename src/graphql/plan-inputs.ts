@@ -205,17 +205,9 @@ export class PlanReorganizationInput extends PlanTableInput implements inputs.Pl
   throttle?: ThrottleInput | null;
 }
 
-@InputType({ description: 'Indexes to build anew, concurrently.' })
-export class PlanReindexInput extends PlanTableInput implements inputs.PlanReindexInput {
-  @Field(() => [String], {
-    nullable: true,
-    description: 'Only these indexes of the table; all when not given.',
-  })
-  indexes?: string[] | null;
-}
-
 @InputType({
-  description: 'Archived rows to bring back. Give archiveId, or the runId that made the archive.',
+  description:
+    'Archived rows to bring back. Give archiveId, or the runId that made the archive; of a run that has removed an index, the index.',
 })
 export class PlanRestoreInput implements inputs.PlanRestoreInput {
   @Field(() => ID, { nullable: true, description: 'The archive.' })

@@ -2,12 +2,12 @@ import { Arg, Ctx, ID, Mutation, Resolver } from 'type-graphql';
 import type { ApiContext } from './context.ts';
 import { PlanDeduplicationInput } from './deduplication-input.ts';
 import { idOf } from './ids.ts';
+import { PlanIndexCreationInput, PlanIndexRemovalInput, PlanReindexInput } from './index-inputs.ts';
 import { Plan } from './plan.ts';
 import {
   PlanArchiveInput,
   PlanOrphanRemovalInput,
   PlanPurgeInput,
-  PlanReindexInput,
   PlanReorganizationInput,
   PlanRestoreInput,
 } from './plan-inputs.ts';
@@ -68,7 +68,25 @@ export class PlanningResolver {
     return useCases.plans.reindex(input, principal);
   }
 
-  @Mutation(() => Plan, { description: 'Plans to bring archived rows back.' })
+  @Mutation(() => Plan, { description: 'Plans to build an index, concurrently.' })
+  planIndexCreation(
+    @Arg('input', () => PlanIndexCreationInput, inputArg) input: PlanIndexCreationInput,
+    @Ctx() { useCases, principal }: ApiContext,
+  ): Promise<PlanView> {
+    return useCases.plans.indexCreation(input, principal);
+  }
+
+  @Mutation(() => Plan, {
+    description: 'Plans to drop an index that nobody would miss, concurrently. planRestore undoes it.',
+  })
+  planIndexRemoval(
+    @Arg('input', () => PlanIndexRemovalInput, inputArg) input: PlanIndexRemovalInput,
+    @Ctx() { useCases, principal }: ApiContext,
+  ): Promise<PlanView> {
+    return useCases.plans.indexRemoval(input, principal);
+  }
+
+  @Mutation(() => Plan, { description: 'Plans to bring archived rows, or a removed index, back.' })
   planRestore(
     @Arg('input', () => PlanRestoreInput, inputArg) input: PlanRestoreInput,
     @Ctx() { useCases, principal }: ApiContext,

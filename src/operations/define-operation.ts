@@ -5,6 +5,7 @@ import type { ArchiveContent, OperationSpec, PlanSpec, RelationIdentity } from '
 import type { RunResult } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
+import type { Holder } from '../target/waits.ts';
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
@@ -102,15 +103,43 @@ export interface StatementWork {
   readonly mode: 'STATEMENTS';
   /** The statements from the cursor (how many are done) on. */
   readonly statements: readonly Statement[];
+  /** What people should do next, once all are done; null: nothing. */
+  remark?(): string | null;
 }
 
 export interface Statement {
   readonly description: string;
   readonly sql: string;
-  /** Clears what a cancelled try of this statement has left behind. */
-  cleanUp(): Promise<void>;
+  /** SET ... of the session, sent before it. */
+  readonly settings?: readonly string[];
+  /** Does the work instead of sql, where a program does it; ends soon once the signal aborts. */
+  perform?(signal: AbortSignal): Promise<void>;
+  /**
+   * How long the server lets it wait for a lock. 0 or missing: for ever, since it also waits for old transactions, which is
+   * no lock that others queue behind; the engine tells the two apart and bounds both.
+   */
+  readonly lockTimeoutMs?: number;
+  /** Others are meant to wait while it works: it does not give way to those who do. */
+  readonly holdsTable?: boolean;
+  /** Whose transactions it would wait for half way; it is not begun before they have ended. */
+  inTheWay?(monitor: Session): Promise<readonly Holder[]>;
+  /** How far it is, as the server tells; null: nothing to tell. */
+  progress?(monitor: Session): Promise<StatementProgress | null>;
+  /** An earlier try has done it, though the ledger does not say so. */
+  isDone?(): Promise<boolean>;
+  /** Clears what a cancelled try of this statement has left behind, and answers with the names of what it removed. */
+  cleanUp(): Promise<readonly string[]>;
   /** Says what is wrong after the statement, or null. */
   verify(): Promise<string | null>;
+  /** What has come of it, in a sentence. */
+  outcome?(): Promise<string>;
+}
+
+export interface StatementProgress {
+  readonly phase: string;
+  /** null: the phase has no measure */
+  readonly done: number | null;
+  readonly total: number | null;
 }
 
 export interface Operation<Spec extends OperationSpec = OperationSpec> {

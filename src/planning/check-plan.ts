@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Connect } from '../databases/connect.ts';
 import type { RowFilter } from '../domain/filter.ts';
 import { heldTables } from '../domain/held-tables.ts';
+import type { NewIndex } from '../domain/index-spec.ts';
 import { needsApproval } from '../domain/limits.ts';
 import {
   destinationOf,
@@ -19,6 +20,7 @@ import { askForApproval, markPlan, type PlanView } from '../store/plans.ts';
 import { readCapabilities } from '../target/capabilities.ts';
 import { readRelation, readRelationByOid } from '../target/catalog.ts';
 import { describeSchema, readFingerprint, schemaChanges } from '../target/fingerprint.ts';
+import { removalDrift } from '../target/index-drift.ts';
 import { ownRows } from '../target/reached-tables.ts';
 import { readIdentity, sameIdentity } from '../target/identity.ts';
 import { compileFilter } from '../target/row-filter.ts';
@@ -113,11 +115,22 @@ async function schemaChange(session: Session, { spec, forecast }: Plan): Promise
 
 /** Indexes are not part of a table's fingerprint; a rebuild is of those that were planned. */
 async function indexChange(session: Session, operation: OperationSpec): Promise<string | null> {
+  if (operation.kind === 'INDEX_REMOVAL') return removalDrift(session, operation.index);
+  if (operation.kind === 'INDEX_CREATION') return nameChange(session, operation.indexes);
   if (operation.kind !== 'REINDEX') return null;
   for (const { oid, schema, name } of operation.indexes) {
     const index = await session.transaction(() => readRelationByOid(session, oid));
     if (index?.schema !== schema || index.name !== name)
       return `the index ${schema}.${name} was dropped, renamed or made anew`;
+  }
+  return null;
+}
+
+async function nameChange(session: Session, indexes: readonly NewIndex[]): Promise<string | null> {
+  for (const { schema, name } of indexes) {
+    const taken = await session.transaction(() => readRelation(session, schema, name));
+    if (taken !== null)
+      return `there is a table, an index or the like named ${nameOf({ schema, name })} by now`;
   }
   return null;
 }

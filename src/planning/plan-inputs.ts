@@ -90,6 +90,21 @@ export interface PlanReorganizationInput extends PlanTableInput {
 
 export interface PlanReindexInput extends PlanTableInput {
   indexes?: Maybe<string[]>;
+  /** Also has amcheck compare each new index with its table. */
+  amcheck?: Maybe<boolean>;
+}
+
+export interface PlanIndexCreationInput extends PlanTableInput {
+  columns: string[];
+  name?: Maybe<string>;
+  unique: boolean;
+}
+
+export interface PlanIndexRemovalInput {
+  database: string;
+  schema: string;
+  index: string;
+  reason?: Maybe<string>;
 }
 
 export interface PlanRestoreInput {

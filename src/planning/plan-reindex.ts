@@ -1,12 +1,15 @@
+import { isLeftoverOf, looksLeftOver } from '../domain/index-spec.ts';
 import type { PlanNotice } from '../domain/plan.ts';
 import { DEFAULT_THROTTLE } from '../domain/run.ts';
 import { notFound } from '../errors.ts';
 import { findLastTable } from '../store/snapshots.ts';
 import type { Index, Relation } from '../target/catalog.ts';
-import { ident, integer, sql, toText } from '../target/sql.ts';
+import { dropIndexSql, reindexSql } from '../target/index-statements.ts';
+import { integer, sql, toText } from '../target/sql.ts';
 import { checkSubject, refuseRelation } from './check-subject.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
 import { reindexForecast } from './forecast.ts';
+import { oldTransactions } from './old-transactions.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
 import type { PlanReindexInput } from './plan-inputs.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';
@@ -19,12 +22,19 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
   );
   const excluding = await exclusionIndexes(context, relation);
   const wanted = chosen(relation, input.indexes ?? null);
-  const indexes = wanted.filter(({ oid }) => !excluding.has(oid));
-  const skipped = wanted.filter(({ oid }) => excluding.has(oid));
+  const leftovers = input.indexes == null ? leftoversAmong(relation) : [];
+  const indexes = wanted.filter((index) => !excluding.has(index.oid) && !leftovers.includes(index));
+  const skipped = wanted.filter((index) => excluding.has(index.oid) && !leftovers.includes(index));
+  const amcheck = input.amcheck === true ? await schemaOfAmcheck(context) : null;
   const rights =
     unsafe.length > 0 ? [] : (await checkSubject(context, relation, ['MAINTAIN'])).filter(mattersHere);
   return {
-    operation: { kind: 'REINDEX', indexes: indexes.map(({ oid, schema, name }) => ({ oid, schema, name })) },
+    operation: {
+      kind: 'REINDEX',
+      indexes: indexes.map(identityOf),
+      ...(leftovers.length === 0 ? {} : { leftovers: leftovers.map(identityOf) }),
+      ...(amcheck === null ? {} : { amcheck }),
+    },
     relations: [relation],
     subject: relation,
     limits: NO_LIMITS,
@@ -37,18 +47,24 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
     ),
     effects: [],
     locks:
-      indexes.length === 0
+      indexes.length + leftovers.length === 0
         ? []
         : [{ relation: nameOf(relation), mode: 'SHARE UPDATE EXCLUSIVE', longestMs: null }],
-    blockers: [...unsafe, ...rights],
+    blockers: [
+      ...unsafe,
+      ...rights,
+      ...(input.amcheck === true && amcheck === null ? [AMCHECK_MISSING] : []),
+    ],
     warnings: [
       ...skipped.map(skippedWarning),
-      ...leftoverWarnings(indexes),
-      ...(indexes.length === 0
+      ...leftovers.map(leftoverWarning),
+      ...indexes.filter(isLeftover).map(chosenLeftoverWarning),
+      ...(await oldTransactions(context)),
+      ...(indexes.length + leftovers.length === 0
         ? [notice('NOTHING_TO_DO', `${nameOf(relation)} has no index to rebuild.`)]
         : []),
     ],
-    steps: [LEDGER_STEP, ...indexes.map(stepOf)],
+    steps: [LEDGER_STEP, ...leftovers.map(dropStepOf), ...indexes.map((index) => stepOf(index, amcheck))],
     sample: [],
   };
 }
@@ -82,10 +98,38 @@ function chosen(relation: Relation, names: readonly string[] | null): readonly I
   });
 }
 
-const stepOf = ({ schema, name }: Index) => ({
-  description: `Rebuild ${schema}.${name} beside the old one and take its place; readers and writers go on`,
-  sql: toText(sql`REINDEX INDEX CONCURRENTLY ${ident(schema, name)}`),
+const identityOf = ({ oid, schema, name }: Index) => ({ oid, schema, name });
+
+const stepOf = (index: Index, amcheck: string | null) => ({
+  description: `Rebuild ${nameOf(index)} beside the old one and take its place; readers and writers go on${amcheck !== null && index.method === 'btree' ? '; then amcheck looks for every row of the table in it' : ''}`,
+  sql: toText(reindexSql(index)),
 });
+
+const dropStepOf = (index: Index) => ({
+  description: `Drop ${nameOf(index)}, which a rebuild that was broken off has left behind`,
+  sql: toText(dropIndexSql(index)),
+});
+
+const isLeftover = ({ isValid, name }: Index): boolean => !isValid && looksLeftOver(name);
+
+/** Unfinished copies of indexes that are there. */
+const leftoversAmong = ({ indexes }: Relation): readonly Index[] =>
+  indexes.filter((index) => isLeftover(index) && indexes.some(({ name }) => isLeftoverOf(index.name, name)));
+
+async function schemaOfAmcheck({ session }: PlanContext): Promise<string | null> {
+  const [found] = await session.query<{ schema: string }>(sql`
+    SELECT n.nspname AS schema FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+     WHERE e.extname = 'amcheck'
+       AND pg_catalog.has_function_privilege((SELECT p.oid FROM pg_catalog.pg_proc p
+                                               WHERE p.pronamespace = n.oid AND p.proname = 'bt_index_check' AND p.pronargs = 2), 'EXECUTE')`);
+  return found?.schema ?? null;
+}
+
+const AMCHECK_MISSING = notice(
+  'AMCHECK_MISSING',
+  'The extension amcheck is not installed in the database, or our role may not use it.',
+  'CREATE EXTENSION amcheck; GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO our role. Or plan without amcheck.',
+);
 
 /** PostgreSQL can't rebuild the index of an exclusion constraint concurrently. */
 async function exclusionIndexes({ session }: PlanContext, { oid }: Relation): Promise<ReadonlySet<number>> {
@@ -100,13 +144,15 @@ const skippedWarning = ({ name }: Index) =>
     `The index ${name} backs an exclusion constraint and is left out: it cannot be rebuilt without a lock.`,
   );
 
-const leftoverWarnings = (indexes: readonly Index[]): PlanNotice[] =>
-  indexes
-    .filter(({ isValid, name }) => !isValid && /_cc(new|old)\d*$/.test(name))
-    .map(({ schema, name }) =>
-      notice(
-        'INDEX_LEFTOVER',
-        `${name} was left behind by a rebuild that was cancelled.`,
-        `Rather drop it: DROP INDEX CONCURRENTLY ${toText(ident(schema, name))};`,
-      ),
-    );
+const leftoverWarning = (index: Index): PlanNotice =>
+  notice(
+    'INDEX_LEFTOVER',
+    `${nameOf(index)} was left behind by a rebuild that was cancelled. It is dropped, not rebuilt.`,
+  );
+
+const chosenLeftoverWarning = (index: Index): PlanNotice =>
+  notice(
+    'INDEX_LEFTOVER',
+    `${nameOf(index)} was left behind by a rebuild that was cancelled.`,
+    'Rather drop it: planIndexRemoval.',
+  );

@@ -4,6 +4,7 @@ import type { PlanState } from '../domain/words.ts';
 import type { Page, PageRequest } from '../store/page.ts';
 import { findPlans, listPlans, type PlanView } from '../store/plans.ts';
 import { approvePlan, rejectPlan } from './decide-plan.ts';
+import type { Replicas } from './judge-index.ts';
 import { planArchiveExpiry, requireArchive } from './plan-archive-expiry.ts';
 import { type PlanContext, type PlanningDeps, withPlanContext } from './plan-context.ts';
 import { planDeletion } from './plan-deletion.ts';
@@ -11,12 +12,17 @@ import { planDeduplication } from './plan-deduplication.ts';
 import type {
   PlanArchiveInput,
   PlanDeduplicationInput,
+  PlanIndexCreationInput,
+  PlanIndexRemovalInput,
   PlanOrphanRemovalInput,
   PlanPurgeInput,
   PlanReindexInput,
   PlanReorganizationInput,
   PlanRestoreInput,
 } from './plan-inputs.ts';
+import { planIndexCreation } from './plan-index-creation.ts';
+import { planIndexRemoval } from './plan-index-removal.ts';
+import { planIndexRestore, removalOf } from './plan-index-restore.ts';
 import { planOrphanRemoval } from './plan-orphan-removal.ts';
 import { planReindex } from './plan-reindex.ts';
 import { planReorganization } from './plan-reorganization.ts';
@@ -29,7 +35,7 @@ export interface PlanQuery extends PageRequest {
 }
 
 /** Dry runs: each looks at the database, writes down exactly what would be done, and changes nothing there. */
-export function makePlans(deps: PlanningDeps) {
+export function makePlans(deps: PlanningDeps & { readonly replicas: Replicas }) {
   const plan = (
     input: { readonly database: string; readonly reason?: string | null | undefined },
     by: Principal,
@@ -52,9 +58,19 @@ export function makePlans(deps: PlanningDeps) {
       plan(input, by, (context) => planDeduplication(context, input)),
     reindex: async (input: PlanReindexInput, by: Principal) =>
       plan(input, by, (context) => planReindex(context, input)),
+    indexCreation: async (input: PlanIndexCreationInput, by: Principal) =>
+      plan(input, by, (context) => planIndexCreation(context, input)),
+    indexRemoval: async (input: PlanIndexRemovalInput, by: Principal) =>
+      plan(input, by, (context) => planIndexRemoval(context, input, deps.replicas)),
     reorganization: async (input: PlanReorganizationInput, by: Principal) =>
       plan(input, by, (context) => planReorganization(context, input)),
     restore: async (input: PlanRestoreInput, by: Principal) => {
+      const removal = await removalOf(deps.store, input);
+      if (removal !== null) {
+        return plan({ database: removal.databaseName, reason: input.reason }, by, (context) =>
+          planIndexRestore(context, removal),
+        );
+      }
       const archive = await archiveOf(deps.store, input);
       return plan({ database: archive.databaseName, reason: input.reason }, by, (context) =>
         planRestore(context, archive, input),

@@ -126,6 +126,8 @@ Mutation.planOrphanRemoval: OPERATOR ADMIN
 Mutation.planReorganization: OPERATOR ADMIN
 Mutation.planArchiveExpiry: OPERATOR ADMIN
 Mutation.planReindex: OPERATOR ADMIN
+Mutation.planIndexCreation: OPERATOR ADMIN
+Mutation.planIndexRemoval: OPERATOR ADMIN
 Mutation.planRestore: OPERATOR ADMIN
 Mutation.approvePlan: APPROVER ADMIN
 Mutation.rejectPlan: OPERATOR APPROVER ADMIN

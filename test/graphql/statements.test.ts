@@ -70,7 +70,13 @@ function serve({ store }: TestStore): Promise<ApiServer> {
   return apiServer({
     analysis,
     databases: makeDatabases({ ...base, takeFirstSnapshot: analysis.takeSnapshot }),
-    plans: makePlans({ ...base, connect: makeConnect(base), clock: systemClock, archiveStores: new Map() }),
+    plans: makePlans({
+      ...base,
+      connect: makeConnect(base),
+      clock: systemClock,
+      archiveStores: new Map(),
+      replicas: () => Promise.resolve([]),
+    }),
     runs: { list: (query) => listRuns(store, query) },
   });
 }

@@ -1,4 +1,5 @@
-import { systemClock } from '../../src/clock.ts';
+import type { Replica } from '../../src/analysis/read-replicas.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { makeConnect } from '../../src/databases/connect.ts';
 import { makeDatabases } from '../../src/databases/database-use-cases.ts';
 import type { Principal } from '../../src/domain/principal.ts';
@@ -40,6 +41,8 @@ export async function makePlanning(
     budgetMs?: number;
     role?: string;
     sql?: string;
+    clock?: Clock;
+    replicas?: readonly Replica[];
   } = {},
 ): Promise<Planning> {
   const control = await testStore();
@@ -68,7 +71,8 @@ export async function makePlanning(
   const deps = {
     store,
     connect: makeConnect(base),
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
+    replicas: () => Promise.resolve(options.replicas ?? []),
     archiveStores: new Map([storeNamed('local', null), storeNamed('away', 'The folder is away.')]),
     ...(options.budgetMs === undefined ? {} : { budgetMs: options.budgetMs }),
   };

@@ -11,6 +11,8 @@ import type { Operation } from '../../src/operations/define-operation.ts';
 import { archive } from '../../src/operations/kinds/archive.ts';
 import { archiveExpiry } from '../../src/operations/kinds/archive-expiry.ts';
 import { orphanRemoval } from '../../src/operations/kinds/orphan-removal.ts';
+import { indexCreation } from '../../src/operations/kinds/index-creation.ts';
+import { indexRemoval } from '../../src/operations/kinds/index-removal.ts';
 import { deduplication } from '../../src/operations/kinds/deduplication.ts';
 import { purge } from '../../src/operations/kinds/purge.ts';
 import { reindex } from '../../src/operations/kinds/reindex.ts';
@@ -20,9 +22,18 @@ import type { Store } from '../../src/store/open-store.ts';
 import { Session, type TargetAddress } from '../../src/target/session.ts';
 
 const OPERATIONS = new Map<string, Operation>(
-  [purge, archive, archiveExpiry, deduplication, orphanRemoval, restore, reindex, reorganization].map(
-    (operation) => [operation.kind, operation as unknown as Operation],
-  ),
+  [
+    purge,
+    archive,
+    archiveExpiry,
+    deduplication,
+    indexCreation,
+    indexRemoval,
+    orphanRemoval,
+    restore,
+    reindex,
+    reorganization,
+  ].map((operation) => [operation.kind, operation as unknown as Operation]),
 );
 
 export function engineDeps(

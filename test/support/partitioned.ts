@@ -47,7 +47,7 @@ export async function partitionedScene(version?: Version): Promise<PartitionedSc
   return {
     database,
     engine,
-    plans: makePlans(engine.deps),
+    plans: makePlans({ ...engine.deps, replicas: () => Promise.resolve([]) }),
     queue,
     run: async (plan) => engine.work(await queue(plan)),
     count: async (query) => Number((await database.run(query))[0]?.['n']),

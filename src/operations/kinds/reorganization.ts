@@ -13,7 +13,7 @@ export const reorganization = {
     const statement = {
       description: `${spec.method} ${relation.schema}.${relation.name}`,
       sql: toText(spec.method === 'VACUUM' ? sql`VACUUM (ANALYZE) ${table}` : sql`ANALYZE ${table}`),
-      cleanUp: () => Promise.resolve(),
+      cleanUp: () => Promise.resolve([]),
       verify: () => Promise.resolve(null),
     };
     return Promise.resolve({ mode: 'STATEMENTS', statements: cursor === null ? [statement] : [] });

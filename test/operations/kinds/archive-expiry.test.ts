@@ -45,7 +45,7 @@ afterEach(async () => {
   await database.drop();
 });
 
-const plans = () => makePlans(engine.deps);
+const plans = () => makePlans({ ...engine.deps, replicas: () => Promise.resolve([]) });
 const control = () => makeRunControl({ ...engine.deps, queue: { nudge: () => Promise.resolve() } });
 
 async function archived(destination: ArchiveDestination): Promise<ArchiveView> {
