@@ -2,14 +2,17 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as rest } from 'node:timers/promises';
 import type pg from 'pg';
 import type { FaultProduct } from './fault-product.ts';
-import { loadFiles, multisetOf } from './ledger-of-rows.ts';
 
-export const KINDS = ['FILES', 'TABLE', 'PURGE', 'INCLUDE'] as const;
+/**
+ * What is done to the tables of a round. FILES, TABLE: archived there. PURGE. INCLUDE: purged with what references the rows.
+ * CLOSURE: archived to files with what references the rows. DUPLICATES: merged.
+ */
+export const KINDS = ['FILES', 'TABLE', 'PURGE', 'INCLUDE', 'CLOSURE', 'DUPLICATES'] as const;
 export type Kind = (typeof KINDS)[number];
 
 export const FILTER = { column: 'status', op: 'EQ', value: 'expired' } as const;
 
-/** A table of a round: a third of its rows is to go. What it held, and all that the application does, is kept beside it. */
+/** A table of a round: a third of its rows is to go, or a tenth has the key of others. What it held, and all that the application does, is kept beside it. */
 export interface SoakTable {
   readonly kind: Kind;
   readonly name: string;
@@ -22,38 +25,66 @@ export const tableOf = (kind: Kind, round: number, rows: number): SoakTable => (
   rows,
 });
 
-export async function makeTable(client: pg.Client, { kind, name, rows }: SoakTable): Promise<void> {
+/** Rows of other tables go along. */
+export const takesAlong = ({ kind }: Pick<SoakTable, 'kind'>): boolean =>
+  kind === 'INCLUDE' || kind === 'CLOSURE';
+
+export const isRestorable = ({ kind }: SoakTable): boolean => kind !== 'PURGE' && kind !== 'INCLUDE';
+
+export async function makeTable(client: pg.Client, table: SoakTable): Promise<void> {
+  const { kind, name, rows } = table;
+  const different = kind === 'DUPLICATES' ? Math.floor(rows * 0.9) : rows;
   await client.query(`
     CREATE SCHEMA IF NOT EXISTS app;
     CREATE TABLE ${name} (id bigint PRIMARY KEY, tenant int NOT NULL, status text NOT NULL, at timestamptz NOT NULL, payload jsonb);
-    INSERT INTO ${name} SELECT n, n % 500, CASE WHEN n % 3 = 0 THEN 'expired' ELSE 'active' END, '2024-01-01'::timestamptz + n * interval '1 minute 0.000001 second',
+    INSERT INTO ${name} SELECT n, n % 500, CASE WHEN n % 3 = 0 THEN 'expired' ELSE 'active' END, '2024-01-01'::timestamptz + (n % ${different}) * interval '1 minute 0.000001 second',
            jsonb_build_object('n', n, 'request', md5(n::text)) FROM generate_series(1, ${rows}) AS n;
     CREATE TABLE app.${name}_original AS TABLE ${name};
     CREATE TABLE app.${name}_rescued (LIKE ${name}); CREATE TABLE app.${name}_inserted (LIKE ${name}); CREATE TABLE app.${name}_deleted (LIKE ${name})`);
-  if (kind === 'INCLUDE') {
-    await client.query(`
-      CREATE TABLE ${name}_child (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent bigint NOT NULL REFERENCES ${name} ON DELETE CASCADE, note text);
-      INSERT INTO ${name}_child (parent, note) SELECT n, md5(n::text) FROM generate_series(1, ${rows}) AS n WHERE n % 2 = 0;
-      CREATE INDEX ON ${name}_child (parent);
-      CREATE TABLE app.${name}_child_all AS TABLE ${name}_child`);
-  }
-  await client.query(`VACUUM ANALYZE ${name}`);
+  if (kind === 'DUPLICATES' || takesAlong(table)) await makeChildren(client, table);
+  if (takesAlong(table)) await makeRelatives(client, table);
+  await client.query(`VACUUM ANALYZE`);
+}
+
+async function makeChildren(client: pg.Client, { name, rows }: SoakTable): Promise<void> {
+  await client.query(`
+    CREATE TABLE ${name}_child (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent bigint NOT NULL REFERENCES ${name} ON DELETE CASCADE, note text);
+    INSERT INTO ${name}_child (parent, note) SELECT n, md5(n::text) FROM generate_series(1, ${rows}) AS n WHERE n % 2 = 0;
+    CREATE INDEX ON ${name}_child (parent);
+    CREATE TABLE app.${name}_child_all AS TABLE ${name}_child`);
+}
+
+/** Children of the children, and rows that stay and lose what they pointed to. */
+async function makeRelatives(client: pg.Client, { name, rows }: SoakTable): Promise<void> {
+  await client.query(`
+    CREATE TABLE ${name}_note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, child bigint NOT NULL REFERENCES ${name}_child ON DELETE CASCADE, note text);
+    INSERT INTO ${name}_note (child, note) SELECT id, 'note ' || id FROM ${name}_child WHERE id % 3 = 0;
+    CREATE TABLE ${name}_link (id bigint PRIMARY KEY, parent bigint REFERENCES ${name} ON DELETE SET NULL);
+    INSERT INTO ${name}_link SELECT n, n FROM generate_series(1, ${rows}) AS n WHERE n % 5 = 0;
+    CREATE INDEX ON ${name}_note (child); CREATE INDEX ON ${name}_link (parent);
+    CREATE TABLE app.${name}_note_all AS TABLE ${name}_note; CREATE TABLE app.${name}_link_all AS TABLE ${name}_link`);
 }
 
 /** What the application does to a row or two of a table; each statement keeps a record of what it did in the same transaction. */
-function doings({ kind, name, rows }: SoakTable): string[] {
+function doings(table: SoakTable): string[] {
+  const { kind, name, rows } = table;
   const id = 1 + randomInt(rows);
-  const fresh = 1_000_000 + randomInt(1_000_000_000);
+  const fresh = 1_000_000_000 + randomInt(1_000_000_000);
+  const child = `WITH n AS (INSERT INTO ${name}_child (parent, note) SELECT id, 'new' FROM ${name} WHERE id > ${id} ORDER BY id LIMIT 1 RETURNING *) INSERT INTO app.${name}_child_all SELECT * FROM n`;
+  const note = `WITH n AS (INSERT INTO ${name}_note (child, note) SELECT id, 'new' FROM ${name}_child WHERE id > ${id >> 1} ORDER BY id LIMIT 1 RETURNING *) INSERT INTO app.${name}_note_all SELECT * FROM n`;
+  const insert = (row: string) =>
+    `WITH n AS (INSERT INTO ${name} ${row} ON CONFLICT DO NOTHING RETURNING *) INSERT INTO app.${name}_inserted SELECT * FROM n`;
+  const insertNew = insert(`VALUES (${fresh}, 1, 'active', clock_timestamp(), '{"new": true}')`);
+  if (kind === 'DUPLICATES') {
+    const again = `SELECT ${fresh}, tenant, status, at, payload FROM ${name} WHERE id > ${id} ORDER BY id LIMIT 1`;
+    return [insertNew, insert(again), child];
+  }
   return [
     `WITH r AS (UPDATE ${name} SET status = 'rescued' WHERE id = (SELECT id FROM ${name} WHERE status = 'expired' AND id > ${id} ORDER BY id LIMIT 1)
        AND status = 'expired' RETURNING *) INSERT INTO app.${name}_rescued SELECT * FROM r`,
-    `WITH n AS (INSERT INTO ${name} VALUES (${fresh}, 1, 'active', now(), '{"new": true}') ON CONFLICT DO NOTHING RETURNING *) INSERT INTO app.${name}_inserted SELECT * FROM n`,
+    insertNew,
     `WITH d AS (DELETE FROM ${name} WHERE id = ${id} AND status = 'active' RETURNING *) INSERT INTO app.${name}_deleted SELECT * FROM d`,
-    ...(kind === 'INCLUDE'
-      ? [
-          `WITH n AS (INSERT INTO ${name}_child (parent, note) SELECT id, 'new' FROM ${name} WHERE id > ${id} ORDER BY id LIMIT 1 RETURNING *) INSERT INTO app.${name}_child_all SELECT * FROM n`,
-        ]
-      : []),
+    ...(takesAlong(table) ? [child, note] : []),
   ];
 }
 
@@ -78,81 +109,8 @@ export async function useTables(
         await client.end();
       }
     } catch {
-      await rest(50); // the database is away, or a column has another name just now
+      await rest(50); // the database is away, a column has another name just now, or the parent has gone
     }
   }
   return done;
-}
-
-export interface Difference {
-  readonly what: string;
-  readonly seen: unknown;
-  readonly wanted: unknown;
-}
-
-/** What there must be, as queries, by what the application knows of its own doings. */
-function wantedOf({ kind, name }: SoakTable, isRestored: boolean) {
-  const app = `app.${name}`;
-  const notDeleted = `NOT EXISTS (SELECT FROM ${app}_deleted AS d WHERE d.id = t.id)`;
-  const gone = `SELECT * FROM ${app}_original AS t WHERE status = 'expired' AND NOT EXISTS (SELECT FROM ${app}_rescued AS r WHERE r.id = t.id)`;
-  const live = `SELECT * FROM ${app}_original AS t WHERE status = 'active' AND ${notDeleted}
-    UNION ALL SELECT * FROM ${app}_rescued UNION ALL SELECT * FROM ${app}_inserted AS t WHERE ${notDeleted}`;
-  return {
-    live: isRestored ? `${live} UNION ALL ${gone}` : live,
-    archived: kind === 'FILES' || kind === 'TABLE' ? gone : null,
-    children:
-      kind === 'INCLUDE'
-        ? `SELECT * FROM ${app}_child_all AS c WHERE EXISTS (SELECT FROM ${name} AS p WHERE p.id = c.parent)`
-        : null,
-  };
-}
-
-/** Compares what there is with what must be, row by row in their text. */
-export async function compareTable(
-  client: pg.Client,
-  table: SoakTable,
-  archive: { readonly root: string; readonly runId: string },
-  isRestored: boolean,
-): Promise<Difference[]> {
-  const { kind, name } = table;
-  const found: Difference[] = [];
-  const wanted = wantedOf(table, isRestored);
-  const same = async (what: string, seen: string, expected: string) =>
-    found.push({
-      what: `${name}: ${what}`,
-      seen: await multisetOf(client, seen),
-      wanted: await multisetOf(client, expected),
-    });
-  await same(
-    isRestored ? 'rows once the archive was put back' : 'live rows',
-    `SELECT * FROM ${name}`,
-    wanted.live,
-  );
-  if (wanted.children !== null) await same('live children', `SELECT * FROM ${name}_child`, wanted.children);
-  if (wanted.archived === null || isRestored) return found;
-  const kept = `${name}_kept`;
-  if (kind === 'FILES') found.push(...(await loadedInto(client, kept, table, archive)));
-  await same('archived rows', `SELECT * FROM ${kept}`, wanted.archived);
-  const twice = `SELECT id FROM (SELECT id FROM ${name} UNION ALL SELECT id FROM ${kept}) AS t GROUP BY id HAVING count(*) > 1`;
-  const { rowCount } = await client.query(`${twice} LIMIT 10`);
-  found.push({ what: `${name}: rows that are there twice`, seen: rowCount, wanted: 0 });
-  return found;
-}
-
-async function loadedInto(
-  client: pg.Client,
-  kept: string,
-  { name }: SoakTable,
-  { root, runId }: { readonly root: string; readonly runId: string },
-): Promise<Difference[]> {
-  await client.query(`CREATE TABLE ${kept} (LIKE ${name})`);
-  const files = await loadFiles(client, root, runId, kept);
-  return [
-    {
-      what: `${name}: wrong checksums in ${files.segments} segments`,
-      seen: files.wrong.join(' '),
-      wanted: '',
-    },
-    { what: `${name}: files that nothing lists`, seen: files.stray.join(' '), wanted: '' },
-  ];
 }

@@ -4,28 +4,15 @@ import path from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { parse } from 'graphql';
 import type { TypedDocument } from '../src/cli/client/api-client.ts';
-import {
-  PlanArchiveDocument,
-  PlanPurgeDocument,
-  PlanRestoreDocument,
-  RunDocument,
-  StartRunDocument,
-} from '../src/cli/client/generated/api.ts';
-import type { RunReport } from '../src/cli/client/follow-run.ts';
+import { RunDocument } from '../src/cli/client/generated/api.ts';
 import { makeAudit } from '../src/store/audit.ts';
 import { openStore } from '../src/store/open-store.ts';
-import type { Check } from './kills.ts';
 import { drawFault } from './fault-list.ts';
 import { type FaultProduct, startFaultProduct } from './fault-product.ts';
-import {
-  compareTable,
-  FILTER,
-  KINDS,
-  makeTable,
-  type SoakTable,
-  tableOf,
-  useTables,
-} from './fault-tables.ts';
+import { compareTable } from './compare-tables.ts';
+import { isRestorable, KINDS, makeTable, type SoakTable, tableOf, useTables } from './fault-tables.ts';
+import type { Check } from './kills.ts';
+import { persistently, runOf, startDeletion, startRestore } from './start-runs.ts';
 
 interface Options {
   readonly faults: number;
@@ -35,8 +22,6 @@ interface Options {
 }
 
 const LEASE_MS = 2_000;
-/** Long enough for faults to come in between. */
-const THROTTLE = { dutyCycle: 0.1, batchRows: 250 };
 
 const resumeDocument = parse('mutation Resume($id: ID!) { resumeRun(id: $id) { id } }') as TypedDocument<
   object,
@@ -114,7 +99,7 @@ async function playRound(
   options.check(`round ${round}: the application was at work`, done > 100, true);
   await client.end();
   for (const job of jobs) await compare(product, job, options, false);
-  const archives = jobs.filter(({ table: { kind } }) => kind === 'FILES' || kind === 'TABLE');
+  const archives = jobs.filter(({ table }) => isRestorable(table));
   const restores: Job[] = [];
   for (const { table, runId } of archives)
     restores.push({ table, runId: await startRestore(product, runId) });
@@ -177,69 +162,6 @@ async function nudge(product: FaultProduct, runId: string, reasons: Map<string, 
   }
 }
 
-/** Tries again while one of the servers is away. */
-async function persistently<T>(work: () => Promise<T>, most = 30): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      if (tries === most) throw error;
-      await rest(500);
-    }
-  }
-}
-
-async function startDeletion(product: FaultProduct, { kind, name }: SoakTable): Promise<string> {
-  const input = { database: 'soak', table: name, where: FILTER, throttle: THROTTLE };
-  return persistently(async () => {
-    const api = await product.client();
-    if (kind === 'PURGE' || kind === 'INCLUDE') {
-      const dependents = kind === 'INCLUDE' ? 'INCLUDE' : 'REFUSE';
-      return start(
-        product,
-        (await api.request(PlanPurgeDocument, { input: { ...input, dependents } })).planPurge,
-      );
-    }
-    const destination =
-      kind === 'FILES'
-        ? ({ kind, store: 'local', format: 'COPY_ZSTD' } as const)
-        : ({ kind, schema: 'public', table: `${name}_kept` } as const);
-    return start(
-      product,
-      (await api.request(PlanArchiveDocument, { input: { ...input, destination } })).planArchive,
-    );
-  });
-}
-
-const startRestore = (product: FaultProduct, runId: string) =>
-  persistently(async () => {
-    const api = await product.client();
-    const archiveId = (await runOf(product, runId)).archive?.id ?? '';
-    const { planRestore } = await api.request(PlanRestoreDocument, {
-      input: { archiveId, throttle: THROTTLE },
-    });
-    return start(product, planRestore);
-  });
-
-async function start(
-  product: FaultProduct,
-  plan: {
-    readonly id: string;
-    readonly hash: string;
-    readonly blockers: readonly { readonly message: string }[];
-  },
-): Promise<string> {
-  if (plan.blockers.length > 0) throw new Error(plan.blockers.map(({ message }) => message).join(' '));
-  const request = { planId: plan.id, planHash: plan.hash, idempotencyKey: plan.id };
-  return (await (await product.client()).request(StartRunDocument, request)).startRun.id;
-}
-
-async function runOf(product: FaultProduct, id: string): Promise<RunReport> {
-  const { run } = await (await product.client()).request(RunDocument, { id });
-  if (!run) throw new Error('The run is gone.');
-  return run;
-}
-
 async function compare(
   product: FaultProduct,
   { table, runId }: Job,
@@ -249,7 +171,7 @@ async function compare(
   const client = await product.connect();
   const archive = { root: product.archiveDir, runId };
   const { rows } = await client.query<{ rows: string }>(
-    `SELECT sum(rows) + (SELECT coalesce(sum(rows), 0) FROM declutter.part WHERE run_id = $1) AS rows FROM declutter.batch WHERE run_id = $1`,
+    `SELECT sum(rows) + (SELECT coalesce(sum(rows), 0) FROM declutter.part WHERE run_id = $1 AND part >= 0) AS rows FROM declutter.batch WHERE run_id = $1`,
     [runId],
   );
   const { result } = await persistently(() => runOf(product, runId));
@@ -269,7 +191,10 @@ async function clear(
   jobs: readonly Job[],
 ): Promise<void> {
   const client = await product.connect();
-  for (const { name } of tables) await client.query(`DROP TABLE ${name} CASCADE`);
+  for (const { name } of tables)
+    await client.query(
+      `DROP TABLE IF EXISTS ${['', '_child', '_note', '_link'].map((end) => name + end).join(', ')} CASCADE`,
+    );
   await client.query('DROP SCHEMA app CASCADE');
   await client.end();
   for (const { runId } of jobs)

@@ -18,10 +18,18 @@ export async function multisetOf(client: pg.Client, source: string): Promise<str
   return rows[0]?.line ?? '';
 }
 
+/** One of the tables of an archive; without a name and columns it is the archive's own. */
+export interface Part {
+  readonly number: number;
+  readonly table?: string;
+  readonly columns?: readonly { readonly name: string; readonly type: string }[];
+}
+
 interface Manifest {
+  readonly parts?: readonly Part[];
   readonly segments: readonly {
+    readonly part?: number;
     readonly location: string;
-    readonly rows: number;
     readonly bytes: number;
     readonly sha256: string;
   }[];
@@ -35,23 +43,26 @@ export interface LoadedArchive {
   readonly stray: string[];
 }
 
-/** Loads a run's files into a table, by the manifest alone. */
+/** Loads a run's files into the table that there is for each part, by the manifest alone. */
 export async function loadFiles(
   client: pg.Client,
   root: string,
   runId: string,
-  table: string,
+  holderOf: (part: Part) => Promise<string>,
 ): Promise<LoadedArchive> {
   const manifest = JSON.parse(await readFile(path.join(root, runId, 'manifest.json'), 'utf8')) as Manifest;
+  const holders = new Map<number, string>();
+  for (const part of [{ number: 0 }, ...(manifest.parts ?? [])])
+    holders.set(part.number, await holderOf(part));
   const wrong: string[] = [];
-  for (const { location, bytes, sha256 } of manifest.segments) {
+  for (const { part = 0, location, bytes, sha256 } of manifest.segments) {
     const file = path.join(root, location);
     const content = await readFile(file);
     if (content.length !== bytes || createHash('sha256').update(content).digest('hex') !== sha256)
       wrong.push(location);
     await pipeline(
       Readable.from(rowsOf(file, content.length)),
-      client.query(copyFrom(`COPY ${table} FROM STDIN`)),
+      client.query(copyFrom(`COPY ${holders.get(part) ?? ''} FROM STDIN`)),
     );
   }
   const known = new Set([

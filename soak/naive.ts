@@ -8,7 +8,8 @@ import pg from 'pg';
 import { missing } from '../test/support/installations.ts';
 import { NAIVE_ORDERS, type NaiveJob } from '../test/support/naive-archive.ts';
 import { type Server, startServer } from '../test/support/server.ts';
-import { compareTable, makeTable, tableOf, useTables } from './fault-tables.ts';
+import { compareTable } from './compare-tables.ts';
+import { makeTable, tableOf, useTables } from './fault-tables.ts';
 import type { Check } from './kills.ts';
 
 interface Options {

@@ -14,48 +14,63 @@ import path from 'node:path';
 import { Stop } from '../domain/stop.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ArchiveStore, StoredFile } from './archive-store.ts';
+import { otherStore } from './store-id.ts';
 
 /** A folder that keeps segments. */
 export interface FileStore extends ArchiveStore {
   readonly kind: 'FILES';
   /** absolute */
   readonly root: string;
+  /** what the file .declutter-store-id has to say there; nothing is done in a folder where it does not */
+  readonly id: string;
 }
 
-type Folder = Pick<FileStore, 'root'>;
+type Folder = Pick<FileStore, 'root' | 'id'>;
 
-export const makeFileStore = (name: string, root: string): FileStore => ({
-  name,
-  kind: 'FILES',
-  root,
-  trouble: () => troubleOf(root),
-  create: (location, bytes) => writeFile({ root }, location, bytes),
-  open: (location) => openWhole({ root }, location),
-  replace: (location, text) => replaceFile({ root }, location, text),
-  list: (runId) => filesOf({ root }, runId),
-  move: async (from, to) => {
-    await guarded(() => mkdir(path.dirname(path.join(root, to)), { recursive: true, mode: 0o700 }));
-    await renameFile({ root }, from, to);
-  },
-  remove: (location) => removeFile({ root }, location),
-  freeBytes: async () => {
-    const { bavail, bsize } = await guarded(() => statfs(root));
-    return bavail * bsize;
-  },
-});
+export function makeFileStore(name: string, root: string, id: string): FileStore {
+  const folder = { root, id };
+  return {
+    name,
+    kind: 'FILES',
+    ...folder,
+    trouble: () => troubleOf(folder),
+    create: (location, bytes) => writeFile(folder, location, bytes),
+    open: (location) => openWhole(folder, location),
+    replace: (location, text) => replaceFile(folder, location, text),
+    list: (runId) => filesOf(folder, runId),
+    move: async (from, to) => {
+      await requireSame(folder);
+      await guarded(() => mkdir(path.dirname(path.join(root, to)), { recursive: true, mode: 0o700 }));
+      await renameFile(folder, from, to);
+    },
+    remove: (location) => removeFile(folder, location),
+    freeBytes: async () => {
+      await requireSame(folder);
+      const { bavail, bsize } = await guarded(() => statfs(root));
+      return bavail * bsize;
+    },
+  };
+}
 
 export const isFileStore = (store: ArchiveStore): store is FileStore => store.kind === 'FILES';
 
-async function troubleOf(root: string): Promise<string | null> {
+async function troubleOf({ root, id }: Folder): Promise<string | null> {
   return access(root, constants.W_OK | constants.X_OK).then(
-    () => null,
+    () => otherStore(root, id),
     (error: unknown) => `The folder of the store cannot be written to (${codeOf(error)}).`,
   );
+}
+
+/** An empty mount would take new segments, and hide the old ones: what is not there would count as removed. */
+async function requireSame({ root, id }: Folder): Promise<void> {
+  const trouble = await otherStore(root, id);
+  if (trouble !== null) throw new Stop('ARCHIVE_STORE', trouble);
 }
 
 /** Creates a new file that must not exist yet, and makes its name durable. */
 export async function createFile(store: Folder, location: string): Promise<FileHandle> {
   const file = path.join(store.root, location);
+  await requireSame(store);
   await guarded(() => mkdir(path.dirname(file), { recursive: true, mode: 0o700 }));
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
   const handle = await guarded(() => open(file, flags, 0o600));
@@ -86,11 +101,14 @@ async function openWhole(store: Folder, location: string): Promise<StoredFile> {
   };
 }
 
-export const openFile = (store: Folder, location: string): Promise<FileHandle> =>
-  guarded(() => open(path.join(store.root, location), constants.O_RDONLY | constants.O_NOFOLLOW));
+export async function openFile(store: Folder, location: string): Promise<FileHandle> {
+  await requireSame(store);
+  return guarded(() => open(path.join(store.root, location), constants.O_RDONLY | constants.O_NOFOLLOW));
+}
 
 /** Never over another file: what has a final name holds rows that are nowhere else. */
 export async function renameFile(store: Folder, from: string, to: string): Promise<void> {
+  await requireSame(store);
   if (await fileExists(store, to)) {
     throw new Stop(
       'ARCHIVE_STORE',
@@ -102,6 +120,7 @@ export async function renameFile(store: Folder, from: string, to: string): Promi
 }
 
 async function removeFile(store: Folder, location: string): Promise<void> {
+  await requireSame(store);
   const file = path.join(store.root, location);
   await guarded(async () => {
     try {
@@ -128,6 +147,7 @@ export async function fileExists(store: Folder, location: string): Promise<boole
 
 /** The old one stays until the new one is durable. */
 async function replaceFile(store: Folder, location: string, text: string): Promise<void> {
+  await requireSame(store);
   await guarded(() => mkdir(path.dirname(path.join(store.root, location)), { recursive: true, mode: 0o700 }));
   const temporary = `${location}.${process.pid}.new`;
   const handle = await guarded(() => open(path.join(store.root, temporary), 'w', 0o600));
@@ -143,6 +163,7 @@ async function replaceFile(store: Folder, location: string, text: string): Promi
 }
 
 async function filesOf(store: Folder, runId: string): Promise<string[]> {
+  await requireSame(store);
   try {
     return (await readdir(path.join(store.root, runId))).map((name) => `${runId}/${name}`);
   } catch (error) {

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { type ArchiveKeys, makeArchiveKeys } from '../archive/archive-keys.ts';
 import type { ArchiveStore } from '../archive/archive-store.ts';
 import { makeFileStore } from '../archive/file-store.ts';
+import { ensureStoreId } from '../archive/store-id.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Config, Environment } from '../config.ts';
 import { type Connect, type ConnectDeps, makeConnect } from '../databases/connect.ts';
@@ -9,6 +10,7 @@ import { SECRET_FOLDERS } from '../databases/secrets.ts';
 import type { Log } from '../log.ts';
 import { makeSecretBox, type SecretBox } from '../security/secret-box.ts';
 import { type Embedded, startEmbedded } from '../store/embedded-postgres.ts';
+import { fileStoreId } from '../store/file-stores.ts';
 import { migrate, requireMigrated } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/open-store.ts';
 import { openQueue, type Queue } from '../store/queue.ts';
@@ -60,7 +62,7 @@ export async function openParts(
     embedded,
     connectDeps,
     connect: makeConnect(connectDeps),
-    archiveStores: await archiveStores(config, stack),
+    archiveStores: await archiveStores(config, store, stack),
     archiveKeys: makeArchiveKeys(config.archiveKeys),
   };
 }
@@ -79,10 +81,12 @@ async function secretBox({ secretKey, store, dataDir }: Config): Promise<SecretB
 
 async function archiveStores(
   { archiveDir, s3 }: Config,
+  store: Store,
   stack: AsyncDisposableStack,
 ): Promise<ReadonlyMap<string, ArchiveStore>> {
   await mkdir(archiveDir, { recursive: true, mode: 0o700 });
-  const stores: ArchiveStore[] = [makeFileStore('local', archiveDir)];
+  const id = await fileStoreId(store, 'local', () => ensureStoreId(archiveDir));
+  const stores: ArchiveStore[] = [makeFileStore('local', archiveDir, id)];
   if (s3 !== null) {
     // The SDK takes its time to load and its memory: only who has a bucket pays for it.
     const { makeS3Store } = await import('../archive/s3-store.ts');

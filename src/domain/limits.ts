@@ -1,7 +1,7 @@
 import { badInput } from '../errors.ts';
 import { durationMs } from './duration.ts';
-import type { Limits, PlanImpact } from './plan.ts';
-import type { Environment, PlanKind } from './words.ts';
+import type { Limits, OperationSpec, PlanImpact } from './plan.ts';
+import type { Environment, PlanKind, ReorganizationMethod } from './words.ts';
 
 export interface LimitsInput {
   maxRows?: number | null | undefined;
@@ -23,7 +23,7 @@ const CAPS: Readonly<Record<Environment, { readonly rows: number; readonly share
 };
 
 /** What they take away can be given back. */
-const MOVES_ROWS: ReadonlySet<PlanKind> = new Set(['ARCHIVE', 'DEDUPLICATION']);
+const MOVES_ROWS: ReadonlySet<GovernedWork> = new Set(['ARCHIVE', 'DEDUPLICATION']);
 
 /** With the defaults filled in. @throws BAD_USER_INPUT */
 export function limitsFrom(input: LimitsInput | null | undefined, tableRows: number): Limits {
@@ -86,26 +86,39 @@ function checkedShare(maxShare: number | null): number | null {
 }
 
 /** What cannot be undone, or is missed by everybody until it is. */
-const ALWAYS_APPROVED: ReadonlySet<PlanKind> = new Set([
+const ALWAYS_APPROVED: ReadonlySet<GovernedWork> = new Set([
   'PURGE',
   'ORPHAN_REMOVAL',
   'ARCHIVE_EXPIRY',
   'INDEX_REMOVAL',
+  'VACUUM_FULL',
+  'CLUSTER',
 ]);
+
+/** They write a whole table anew, or move most of its rows, while everybody works. */
+const REWRITES: ReadonlySet<GovernedWork> = new Set(['COMPACT', 'REPACK']);
+const LARGEST_REWRITE = 100 * 2 ** 30;
+
+/** What the rules of approval tell apart: the kind of a plan, and of a reorganization its method. */
+export type GovernedWork = PlanKind | ReorganizationMethod;
+
+export const governedAs = (operation: OperationSpec): GovernedWork =>
+  operation.kind === 'REORGANIZATION' ? operation.method : operation.kind;
 
 /** Whether somebody else must say yes first. Some kinds always need it on PRODUCTION. */
 export function needsApproval(
-  kind: PlanKind,
+  work: GovernedWork,
   environment: Environment,
-  impact: Pick<PlanImpact, 'rows' | 'share'>,
+  impact: Pick<PlanImpact, 'rows' | 'share'> & Partial<Pick<PlanImpact, 'bytes'>>,
 ): boolean {
   if (environment !== 'PRODUCTION') return false;
-  if (ALWAYS_APPROVED.has(kind)) return true;
+  if (ALWAYS_APPROVED.has(work)) return true;
+  if (REWRITES.has(work)) return (impact.bytes ?? 0) > LARGEST_REWRITE;
   const cap = CAPS[environment];
   const largeShare = impact.share > cap.share && impact.rows >= SHARE_FLOOR_ROWS;
   return (
-    (MOVES_ROWS.has(kind) && (largeShare || impact.rows > cap.rows)) ||
-    (kind === 'RESTORE' && impact.rows > cap.rows)
+    (MOVES_ROWS.has(work) && (largeShare || impact.rows > cap.rows)) ||
+    (work === 'RESTORE' && impact.rows > cap.rows)
   );
 }
 

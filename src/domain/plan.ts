@@ -130,7 +130,34 @@ export type OperationSpec =
     }
   | { readonly kind: 'INDEX_CREATION'; readonly indexes: readonly NewIndex[] }
   | { readonly kind: 'INDEX_REMOVAL'; readonly index: RemovedIndex }
-  | { readonly kind: 'REORGANIZATION'; readonly method: 'ANALYZE' | 'VACUUM' };
+  | { readonly kind: 'REORGANIZATION'; readonly method: 'ANALYZE' | 'VACUUM_FULL' }
+  | { readonly kind: 'REORGANIZATION'; readonly method: 'VACUUM'; readonly settings?: VacuumOptions }
+  | { readonly kind: 'REORGANIZATION'; readonly method: 'CLUSTER'; readonly index: IndexIdentity }
+  | {
+      readonly kind: 'REORGANIZATION';
+      readonly method: 'COMPACT';
+      /** that an UPDATE sets to itself, to move a row */
+      readonly column: string;
+      /** that get an entry for each move, and are rebuilt after */
+      readonly indexes: readonly IndexIdentity[];
+    }
+  | { readonly kind: 'REORGANIZATION'; readonly method: 'REPACK'; readonly by: RepackBy };
+
+/** How a VACUUM works; missing in plans of earlier versions: by the server's defaults. */
+export interface VacuumOptions {
+  /** freezes all rows, against wraparound */
+  readonly freeze: boolean;
+  /** ON: also where few rows are dead; OFF: leaves indexes for later, since freezing is urgent */
+  readonly indexCleanup: 'AUTO' | 'ON' | 'OFF';
+  /** workers for the indexes beside the one for the table; 0: none */
+  readonly parallel: number;
+  /** milliseconds that it rests each time it has done some work; 0: it does not rest */
+  readonly costDelayMs: number;
+}
+
+/** PG_REPACK: the extension's client of that version; SERVER: REPACK (CONCURRENTLY) of PostgreSQL 19. */
+export type RepackBy =
+  { readonly tool: 'PG_REPACK'; readonly version: string } | { readonly tool: 'SERVER' };
 
 /** Where rows that the operation takes away are kept; null: nowhere, or it takes none away. */
 export const destinationOf = (operation: OperationSpec): ArchiveDestination | null =>
@@ -173,6 +200,8 @@ export interface PlanImpact {
   readonly estimatedSeconds: number | null;
   readonly walBytes: number | null;
   readonly diskNeededBytes: number | null;
+  /** that the disk of the table has; null or missing: not known, or not asked */
+  readonly diskFreeBytes?: number | null;
   /** what the run should give back to the disk; the run's result has the fact. Missing in plans of earlier versions */
   readonly bytesReclaimed?: number | null;
   /** what it should make free within the table's files */

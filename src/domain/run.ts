@@ -82,6 +82,7 @@ export type StateCode =
   | 'ARCHIVE_DAMAGED'
   | 'ARCHIVE_IN_USE'
   | 'ARCHIVE_EXPIRED'
+  | 'CLIENT_MISSING'
   | 'CORRUPTION'
   | 'UNEXPECTED';
 
@@ -95,7 +96,23 @@ export interface RunResult {
   /** free within the table's files, for new rows */
   readonly bytesReusable: number | null;
   readonly nextStep: string | null;
+  /** that name the table, of runs that put one in order; missing: pg_stat_statements does not tell */
+  readonly statements?: readonly StatementFigures[];
 }
+
+/** A statement as pg_stat_statements had counted it before a run, and at its end. Types, since what is stored as JSON has no interface. */
+export type StatementFigures = {
+  readonly id: string;
+  readonly query: string;
+  readonly before: StatementCount;
+  readonly end: StatementCount;
+};
+
+type StatementCount = {
+  readonly calls: number;
+  /** of all calls together */
+  readonly ms: number;
+};
 
 export const NO_RESULT: RunResult = {
   rowsDeleted: 0,

@@ -21,9 +21,10 @@ import { performStatements } from './perform-statements.ts';
 import { stopFor } from './retry.ts';
 import { RunArchive } from './run-archive.ts';
 import { RunProgress } from './run-progress.ts';
-import { measure, resultOf } from './run-result.ts';
+import { resultOf } from './run-result.ts';
 import { endExpiry, openDoomed } from './open-doomed.ts';
 import { openSource } from './open-source.ts';
+import { firstLook } from './first-look.ts';
 import { connect, withForeground, withHealth, withLanes } from './run-sessions.ts';
 import { syncHolds } from './sync-holds.ts';
 
@@ -137,7 +138,8 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
     included: position.totalIncluded,
     batches: position.number,
   });
-  const before = await measure(session, parts.relation);
+  const kind = plan.spec.kind;
+  const before = await firstLook(deps.store, { id: claim.runId, kind }, session, parts.relation);
   const run = {
     ...parts,
     store: deps.store,

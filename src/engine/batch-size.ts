@@ -23,8 +23,11 @@ export class BatchTuner {
   #cap = MAX_UNITS;
   #regain = SLOWLY;
 
+  readonly #leastRows: number;
+
   /** bytesPerUnit: on average, where it is known: a first batch far too large would be read to its end */
-  constructor(bytesPerUnit = 0) {
+  constructor(bytesPerUnit = 0, leastRows = MIN_ROWS) {
+    this.#leastRows = leastRows;
     this.#units = Math.max(MIN_UNITS, Math.min(FIRST_UNITS, MAX_BYTES / bytesPerUnit));
   }
 
@@ -39,7 +42,7 @@ export class BatchTuner {
     // A batch cut short by the end of the table says nothing about a longer one.
     if (batch.units < this.#units / 2) return;
     const factor = Math.min(2, Math.max(0.5, throttle.batchMs / Math.max(batch.ms, 0.05)));
-    const floor = this.#rowsPerUnit > 0 ? MIN_ROWS / this.#rowsPerUnit : 1;
+    const floor = this.#rowsPerUnit > 0 ? this.#leastRows / this.#rowsPerUnit : 1;
     const ceiling = this.#rowsPerUnit > 0 ? (throttle.batchRows * 0.9) / this.#rowsPerUnit : MAX_UNITS;
     const highest = Math.min(ceiling, this.#cap);
     this.#units = clamp(batch.units * factor, Math.min(floor, highest), highest);

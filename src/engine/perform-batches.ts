@@ -3,7 +3,8 @@ import type { Clock } from '../clock.ts';
 import { ROW_TOLERANCE, ROW_TOLERANCE_FLOOR, type PlanSpec } from '../domain/plan.ts';
 import { BatchTooLarge, type BatchWork } from '../operations/define-operation.ts';
 import { Stop } from '../domain/stop.ts';
-import type { LedgerPosition } from '../target/ledger.ts';
+import type { Store } from '../store/open-store.ts';
+import { type LedgerPosition, WATCH_LANE } from '../target/ledger.ts';
 import type { Session } from '../target/session.ts';
 import { BatchTuner } from './batch-size.ts';
 import { type BatchResult, type Lane, openTransaction } from './batch.ts';
@@ -14,6 +15,7 @@ import type { Lease } from './lease.ts';
 import { type Ending, endingAsked } from './endings.ts';
 import { Pipeline } from './pipeline.ts';
 import { RetryBudget } from './retry.ts';
+import { performStatement } from './perform-statements.ts';
 import type { RunArchive } from './run-archive.ts';
 import type { RunProgress } from './run-progress.ts';
 import { restAfter } from './duty-cycle.ts';
@@ -33,6 +35,7 @@ export interface Performance {
 }
 
 export interface BatchPerformance extends Performance {
+  readonly store: Store;
   readonly health: HealthWatch;
   readonly foreground: Foreground;
   readonly archive: RunArchive | null;
@@ -46,7 +49,7 @@ export async function performBatches(
   position: LedgerPosition,
   run: BatchPerformance,
 ): Promise<Ending> {
-  const tuner = new BatchTuner(work.bytesPerUnit);
+  const tuner = new BatchTuner(work.bytesPerUnit, work.leastRows);
   const retries = new RetryBudget(run);
   const lanes = new Lanes(work, run);
   const committed = afterCommit(tuner, retries, run);
@@ -110,7 +113,21 @@ async function feed(
     run.foreground.begins(run.lease.latest.throttle.batchMs);
   }
   await pipeline.drain();
-  return endingAsked(run) ?? ((await work.prepare()) ? 'MORE' : 'NONE');
+  return endingAsked(run) ?? (await performDue(work, run)) ?? ((await work.prepare()) ? 'MORE' : 'NONE');
+}
+
+/** What cannot be done in a transaction; watched from a session of its own, since the checks of health use the other one. */
+async function performDue(work: BatchWork, run: BatchPerformance): Promise<Ending | null> {
+  for (const statement of work.statements?.() ?? []) {
+    const monitor = await run.openLane(WATCH_LANE);
+    try {
+      const ending = await performStatement(statement, { ...run, monitor });
+      if (ending) return ending;
+    } finally {
+      await monitor.close();
+    }
+  }
+  return null;
 }
 
 /** Whether the batch can be tried again, smaller or later. @throws whatever a retry does not mend */

@@ -1,10 +1,13 @@
 import type { PlanSpec } from '../domain/plan.ts';
-import type { RunResult } from '../domain/run.ts';
+import type { RunResult, StatementFigures } from '../domain/run.ts';
 import type { Operation } from '../operations/define-operation.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
+import { readStatements, type StatementTimes } from '../target/statement-times.ts';
+import type { FirstLook } from './first-look.ts';
 import { keepOrphansOut } from './keep-orphans-out.ts';
+import { nextAfterReorganization } from './next-step.ts';
 
 export interface Measure {
   /** of the table with all that belongs to it */
@@ -32,13 +35,24 @@ export async function measure(session: Session, relation: Relation | null): Prom
 export async function resultOf(
   session: Session,
   relation: Relation | null,
-  before: Measure | null,
+  { measure: before, statements }: FirstLook,
   done: { plan: PlanSpec; operation: Operation; rows: number },
 ): Promise<Partial<RunResult>> {
   const after = await measure(session, relation);
   const reclaimed = before === null || after === null ? null : Math.max(0, before.bytes - after.bytes);
-  if (done.operation.counts === null)
-    return { bytesReclaimed: reclaimed, bytesReusable: freedBy(done.plan, relation, before, after) };
+  if (done.operation.counts === null) {
+    const reusable = freedBy(done.plan, relation, before, after);
+    const { operation } = done.plan;
+    return {
+      bytesReclaimed: reclaimed,
+      bytesReusable: reusable,
+      nextStep:
+        operation.kind === 'REORGANIZATION'
+          ? await nextAfterReorganization(session, operation, after, reusable)
+          : null,
+      ...(statements === null ? {} : { statements: await figuresOf(session, statements) }),
+    };
+  }
   if (done.operation.counts === 'rowsRestored') return { nextStep: null };
   const reusable = relation ? shareOf(relation, done.rows) : null;
   return {
@@ -46,6 +60,22 @@ export async function resultOf(
     bytesReusable: reusable,
     nextStep: done.rows === 0 ? null : nextStep(done.plan, reusable),
   };
+}
+
+/** Those that nobody has called since the statistics were reset have no figures. */
+async function figuresOf(
+  session: Session,
+  statements: readonly StatementTimes[],
+): Promise<readonly StatementFigures[]> {
+  if (statements.length === 0) return [];
+  const now = await readStatements(
+    session,
+    statements.map(({ id }) => id),
+  );
+  return statements.flatMap(({ id, query, calls, ms }) => {
+    const end = now?.find((statement) => statement.id === id);
+    return end ? [{ id, query, before: { calls, ms }, end: { calls: end.calls, ms: end.ms } }] : [];
+  });
 }
 
 /** VACUUM frees the dead rows' share of the table. null where the counters do not show it, as they may lag behind. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { claimableRuns, claimRun, interruptLost, settlePauses } from '../store/leases.ts';
+import { claimableRuns, claimRun, interruptLost, nextLeaseEnd, settlePauses } from '../store/leases.ts';
 import type { Queue } from '../store/queue.ts';
 import { type EngineDeps, executeRun } from './execute-run.ts';
 
@@ -16,6 +16,9 @@ export interface Worker {
 
 /** A nudge from the queue is quick; looking by ourselves makes up for every nudge that is lost, and finds lost workers. */
 const LOOK_MS = 2_000;
+
+/** A look is due so long after a lease has run out, not only when it would be anyway: a lost worker's run waits no longer. */
+const AFTER_LEASE_MS = 50;
 
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const stopping = new AbortController();
@@ -47,14 +50,18 @@ async function lookAround(
   stopping: AbortSignal,
   take: (runId: string) => Promise<void>,
 ): Promise<void> {
+  const usualMs = Math.min(LOOK_MS, deps.times.heartbeatMs);
   while (!stopping.aborted) {
+    let leaseEndsIn: number | null = null;
     try {
       await interruptLost(deps.store);
       await settlePauses(deps.store);
       for (const runId of await claimableRuns(deps.store)) await take(runId);
+      leaseEndsIn = await nextLeaseEnd(deps.store);
     } catch (error) {
       deps.log.warn({ err: error }, 'the control store does not answer; looking again soon');
     }
-    await deps.clock.sleep(Math.min(LOOK_MS, deps.times.heartbeatMs), stopping);
+    const soonestMs = Math.max(0, leaseEndsIn ?? usualMs) + AFTER_LEASE_MS;
+    await deps.clock.sleep(Math.min(usualMs, soonestMs), stopping);
   }
 }

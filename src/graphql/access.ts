@@ -66,6 +66,7 @@ export const NESTED_ACCESS: Readonly<
   'Table.bloat': { permission: 'plan', when: 'exact' },
   'Index.bloat': { permission: 'plan', when: 'exact' },
   'Table.duplicates': { permission: 'plan' },
+  'Run.queryTimes': { permission: 'plan' },
 };
 
 /** Mutations after which rows or protection may be gone: one in an operation, and with a rate limit of their own. */

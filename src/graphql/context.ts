@@ -106,6 +106,7 @@ export interface RunUseCases {
   list(query: RunQuery): Promise<Page<view.RunView>>;
   wait(id: string, timeoutMs: number): Promise<view.RunView>;
   events(id: string, page: PageRequest): Promise<Page<view.RunEventView>>;
+  queryTimes(run: view.RunView): Promise<readonly view.QueryTimeView[]>;
   /** Replays the events after the sequence number, then follows, and ends when the run has ended or the signal aborts. */
   watch(id: string, after: number | null, signal?: AbortSignal): AsyncIterable<view.RunEventView>;
 }

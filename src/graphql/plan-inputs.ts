@@ -201,6 +201,18 @@ export class PlanReorganizationInput extends PlanTableInput implements inputs.Pl
   @Field(() => String, { nullable: true, description: 'CLUSTER: the index that gives the order.' })
   index?: string | null;
 
+  @Field(() => Boolean, {
+    nullable: true,
+    description: 'COMPACT: moving rows may fire the triggers of the table, which is known and meant.',
+  })
+  acknowledgeTriggers?: boolean | null;
+
+  @Field(() => GraphQLSafeInt, {
+    nullable: true,
+    description: "Free bytes on the disk of the table, where the plan can't find out.",
+  })
+  diskFreeBytes?: number | null;
+
   @Field(() => ThrottleInput, { nullable: true, description: 'How the run makes room for everybody else.' })
   throttle?: ThrottleInput | null;
 }

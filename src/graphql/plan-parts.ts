@@ -27,6 +27,12 @@ export class PlanImpact {
 
   @Field(() => GraphQLSafeInt, {
     nullable: true,
+    description: 'What the disk of the table has left; null when not known, or not asked.',
+  })
+  diskFreeBytes?: number | null;
+
+  @Field(() => GraphQLSafeInt, {
+    nullable: true,
     description:
       'What should come back to the disk; null when not known. The result of the run has the fact.',
   })

@@ -12,6 +12,7 @@ import { GrowthResolver } from './growth.ts';
 import { PlanResolver } from './plan.ts';
 import { PlanningResolver } from './planning.ts';
 import { ProtectionResolver } from './protection.ts';
+import { QueryTimesResolver } from './query-times.ts';
 import { PlanRunResolver, RunResolver, RunResultResolver } from './run.ts';
 import { RunningResolver } from './running.ts';
 import { IndexResolver, TableResolver } from './table.ts';
@@ -33,6 +34,7 @@ export function buildApiSchema(): GraphQLSchema {
       RunResolver,
       RunResultResolver,
       PlanRunResolver,
+      QueryTimesResolver,
       RunningResolver,
       ArchiveResolver,
       ProtectionResolver,

@@ -158,6 +158,14 @@ export interface RunView {
   readonly heartbeatAt: Date | null;
 }
 
+export interface QueryTimeView {
+  readonly query: string;
+  readonly callsBefore: number;
+  readonly meanMsBefore: number;
+  readonly callsAfter: number | null;
+  readonly meanMsAfter: number | null;
+}
+
 export interface RunEventView {
   readonly sequence: number;
   readonly at: Date;

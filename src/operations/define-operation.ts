@@ -73,9 +73,13 @@ export interface BatchWork {
   readonly overlaps: boolean;
   /** what a unit holds on average; 0 or missing: not known */
   readonly bytesPerUnit?: number;
+  /** Below this many rows the fixed cost of a batch weighs more than they; missing: as many as of rows that are deleted. */
+  readonly leastRows?: number;
   /** Whether there is something to pick without another prepare. */
   readonly hasNext: boolean;
-  /** When nothing is left to pick and all is confirmed: looks for more, outside a transaction. False when that was all. */
+  /** When nothing is left to pick and all is confirmed: what is due before prepare, and cannot be done in a transaction. */
+  statements?(): readonly Statement[];
+  /** The same after those: looks for more, outside a transaction. False when that was all. */
   prepare(): Promise<boolean>;
   /** Takes the next piece of work, at once. */
   pick(size: BatchSize): Piece;

@@ -3,7 +3,7 @@ import type { Connect } from '../databases/connect.ts';
 import type { RowFilter } from '../domain/filter.ts';
 import { heldTables } from '../domain/held-tables.ts';
 import type { NewIndex } from '../domain/index-spec.ts';
-import { needsApproval } from '../domain/limits.ts';
+import { governedAs, needsApproval } from '../domain/limits.ts';
 import {
   destinationOf,
   type OperationSpec,
@@ -30,6 +30,7 @@ import { checkDestination } from './archive-destination.ts';
 import { Budget } from './budget.ts';
 import { checkArchive } from './check-archive.ts';
 import { checkExpiry } from './check-expiry.ts';
+import { reorganizationChange } from './check-reorganization.ts';
 import { findDuplicates } from './find-duplicates.ts';
 import { holdInTheWay } from './holds.ts';
 import { digestOf } from './plan-archive-expiry.ts';
@@ -73,7 +74,8 @@ export function makeCheckPlanFresh(deps: CheckDeps): (plan: Plan) => Promise<voi
 async function requireApproval({ store }: CheckDeps, plan: Plan): Promise<void> {
   if (plan.state !== 'READY') return;
   const database = await findDatabaseById(store, plan.databaseId);
-  if (database === null || !needsApproval(plan.spec.kind, database.environment, plan.forecast.impact)) return;
+  const work = governedAs(plan.spec.operation);
+  if (database === null || !needsApproval(work, database.environment, plan.forecast.impact)) return;
   await askForApproval(store, plan.id);
   throw new DeclutterError(
     'APPROVAL_REQUIRED',
@@ -92,6 +94,7 @@ async function changeSince(deps: CheckDeps, session: Session, plan: Plan): Promi
     (await destinationChange(deps, session, spec)) ??
     (await archiveChange(deps, session, spec)) ??
     (await expiryChange(deps, session, spec)) ??
+    (await reorganizationChange(session, spec)) ??
     (await countChange(session, budget, spec)) ??
     (await duplicateChange(session, budget, spec))
   );

@@ -96,21 +96,6 @@ export function reindexForecast(sizes: readonly number[], wasted: number | null)
   };
 }
 
-/** A read of the table, and for VACUUM of its indexes; how much it writes depends on the dead rows. */
-export const reorganizationForecast = (
-  relation: Relation,
-  method: 'ANALYZE' | 'VACUUM',
-  { live, dead }: { readonly live: number; readonly dead: number },
-): PlanImpact => ({
-  ...NO_ROWS,
-  bytes: method === 'VACUUM' ? relation.totalBytes : 0,
-  estimatedSeconds: method === 'VACUUM' ? Math.ceil(relation.totalBytes / BYTES_PER_SECOND) + 1 : 2,
-  walBytes: method === 'VACUUM' ? null : 0,
-  diskNeededBytes: 0,
-  bytesReclaimed: 0,
-  bytesReusable: method === 'VACUUM' ? Math.round((relation.heapBytes * dead) / Math.max(live + dead, 1)) : 0,
-});
-
 export const restoreForecast = (
   rows: number,
   rowsAreExact: boolean,

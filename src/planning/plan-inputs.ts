@@ -85,6 +85,8 @@ export interface KeepRuleInput {
 export interface PlanReorganizationInput extends PlanTableInput {
   method: ReorganizationMethod;
   index?: Maybe<string>;
+  acknowledgeTriggers?: Maybe<boolean>;
+  diskFreeBytes?: Maybe<number>;
   throttle?: Maybe<ThrottleInput>;
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { needsApproval } from '../domain/limits.ts';
+import { governedAs, needsApproval } from '../domain/limits.ts';
 import { planHash } from '../domain/plan-hash.ts';
 import type {
   Limits,
@@ -54,8 +54,7 @@ export async function savePlan(
 ): Promise<PlanView> {
   const { deps, database, now } = context;
   const spec = await specOf(context, draft);
-  const { kind } = draft.operation;
-  const approval = needsApproval(kind, database.environment, draft.impact);
+  const approval = needsApproval(governedAs(draft.operation), database.environment, draft.impact);
   const id = randomUUID();
   await insertPlan(deps.store, {
     id,

@@ -41,6 +41,14 @@ export async function settlePauses(store: Store): Promise<number> {
     SELECT id, "eventCount", 'PAUSED', 'Paused as asked.', '{}' FROM settled`;
 }
 
+/** Until the first lease runs out that is not renewed, in milliseconds by the control store's clock; null: nobody has one. */
+export async function nextLeaseEnd(store: Store): Promise<number | null> {
+  const [next] = await store.prisma.$queryRaw<{ ms: number | null }[]>`
+    SELECT (extract(epoch FROM min("leaseUntil") - clock_timestamp()) * 1000)::float8 AS ms FROM run
+     WHERE state IN ('RUNNING', 'PAUSING', 'CANCELLING')`;
+  return next?.ms ?? null;
+}
+
 export async function claimableRuns(store: Store): Promise<string[]> {
   const rows = await store.prisma.$queryRaw<{ id: string }[]>`
     SELECT id::text AS id FROM run

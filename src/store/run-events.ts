@@ -19,6 +19,11 @@ export async function appendEvent(store: Store, runId: string, event: NewEvent):
     SELECT id, "eventCount", ${event.kind}, ${event.message}, ${JSON.stringify(event.data ?? {})}::jsonb FROM counted`;
 }
 
+/** The first of its kind. */
+export async function findEvent(store: Store, runId: string, kind: string): Promise<RunEventView | null> {
+  return store.prisma.runEvent.findFirst({ where: { runId, kind }, orderBy: { sequence: 'asc' } });
+}
+
 export async function listEvents(
   store: Store,
   runId: string,

@@ -64,7 +64,8 @@ export class Fenced extends Error {
 
 /**
  * Raises the fence: from now on no batch of an earlier worker can commit. Waits for the old transaction's row lock, so that
- * its fate is known; an old backend that hangs (in a write to a dead client, say) is ended, by its pid and start time.
+ * its fate is known; an old backend that does not end in time (it hangs in a write to a dead client, say) is ended, by its pid
+ * and start time.
  */
 export async function takeFence(
   session: Session,
@@ -73,7 +74,7 @@ export async function takeFence(
   worker: string,
 ): Promise<LedgerPosition> {
   try {
-    return await raiseFence(session, runId, planHash, worker);
+    return await raiseFence(session, runId, planHash, worker, BATCH_END_MS);
   } catch (error) {
     if (!(error instanceof TargetError) || error.failure !== 'LOCKED') throw error;
     await endOldBackend(session, runId);
@@ -81,13 +82,18 @@ export async function takeFence(
   }
 }
 
+/** A worker that was lost has had its lease's time to end its batch; more is needed only for a COMMIT that is being flushed. */
+const BATCH_END_MS = 300;
+
 async function raiseFence(
   session: Session,
   runId: string,
   planHash: string,
   worker: string,
+  waitMs?: number,
 ): Promise<LedgerPosition> {
   return session.transaction(async () => {
+    if (waitMs !== undefined) await session.script(`SET LOCAL lock_timeout = ${waitMs}`);
     const [taken] = await session.query<{ fence: string }>(sql`
       INSERT INTO declutter.run AS run (id, plan_hash, protocol, fence, worker, backend_pid, backend_start)
       VALUES (${runId}::pg_catalog.uuid, ${planHash}, ${integer(PROTOCOL)}, 1, ${worker},
@@ -151,6 +157,9 @@ const CONTROL_LANE = 0;
 
 /** For measurements, which wait for nobody there. */
 const PROBE_LANE = LANES + 1;
+
+/** For who watches a statement between batches; no row of the ledger is its own. */
+export const WATCH_LANE = PROBE_LANE + 1;
 
 /**
  * The row lock that every batch takes first, as text for a multi-statement message. Each lane has a row of its own: raising

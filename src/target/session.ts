@@ -1,9 +1,9 @@
-import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { TlsMode } from '../domain/words.ts';
+import { clientConfig, refuseWeakPasswordChallenges } from './client-config.ts';
 import { CopyOut, type OnData } from './copy-out.ts';
 import { piecesOf } from './pieces.ts';
 import { type BoundStatement, type Sql, toQuery } from './sql.ts';
@@ -84,14 +84,23 @@ export interface Backend {
 export class Session {
   readonly serverVersion: number;
   readonly backend: Backend;
+  /** For programs that connect by themselves. */
+  readonly address: TargetAddress;
   readonly #client: pg.Client;
   readonly #settings: SessionSettings;
   #lost: Error | null = null;
   /** how long an answer may take; null: as long as it likes */
   #patienceMs: number | null;
 
-  private constructor(client: pg.Client, settings: SessionSettings, serverVersion: number, backend: Backend) {
+  private constructor(
+    client: pg.Client,
+    address: TargetAddress,
+    settings: SessionSettings,
+    serverVersion: number,
+    backend: Backend,
+  ) {
     this.#client = client;
+    this.address = address;
     this.#settings = settings;
     this.#patienceMs = settings.statementTimeoutMs + SILENCE_MS;
     this.serverVersion = serverVersion;
@@ -111,7 +120,8 @@ export class Session {
            FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
       );
       const row = rows[0] as { version: string; pid: number; started: string };
-      session = new Session(client, settings, Number(row.version), { pid: row.pid, startedAt: row.started });
+      const backend = { pid: row.pid, startedAt: row.started };
+      session = new Session(client, address, settings, Number(row.version), backend);
       return session;
     } catch (error) {
       await client.end().catch(() => undefined); // the connection is already broken; the first error tells why
@@ -256,43 +266,5 @@ export class Session {
 
   private markLost(error: Error): void {
     this.#lost ??= error;
-  }
-}
-
-function clientConfig(address: TargetAddress, settings: SessionSettings): pg.ClientConfig {
-  return {
-    host: address.ip,
-    port: address.port,
-    database: address.database,
-    user: address.user,
-    password: address.password,
-    application_name: settings.applicationName.slice(0, 63),
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-    ssl: address.tls === 'DISABLE' ? false : tlsOptions(address),
-  };
-}
-
-function tlsOptions(address: TargetAddress) {
-  return {
-    rejectUnauthorized: address.tls === 'VERIFY_FULL',
-    ...(address.ca === undefined ? {} : { ca: address.ca }),
-    ...(isIP(address.host) === 0 ? { servername: address.host } : {}),
-  };
-}
-
-/** A server that asks for the password in clear text or as MD5 is an impostor or badly set up: hang up before answering. */
-function refuseWeakPasswordChallenges(client: pg.Client): void {
-  const connection = (
-    client as unknown as { connection: NodeJS.EventEmitter & { stream: { destroy(e: Error): void } } }
-  ).connection;
-  for (const challenge of ['authenticationCleartextPassword', 'authenticationMD5Password']) {
-    connection.prependListener(challenge, () =>
-      connection.stream.destroy(
-        Object.assign(new Error('The server asked for the password in a weak form.'), {
-          code: 'weak log-in',
-        }),
-      ),
-    );
   }
 }

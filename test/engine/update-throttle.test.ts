@@ -6,6 +6,7 @@ import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import { requireRun, type RunView } from '../../src/store/runs.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
+import { eventually } from '../support/eventually.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
 const PURGE: OperationSpec = {
@@ -43,8 +44,7 @@ const queue = (throttle: Partial<Throttle>) =>
   engine.queue({ name: 'item' }, PURGE, { throttle: { ...DEFAULT_THROTTLE, ...throttle } });
 
 async function until(runId: string, seen: (run: RunView) => boolean): Promise<void> {
-  while (!seen(await requireRun(engine.deps.store, runId)))
-    await new Promise((resolve) => setTimeout(resolve, 10));
+  await eventually('a run that is as wanted', async () => seen(await requireRun(engine.deps.store, runId)));
 }
 
 /** Time in which nothing comes by itself: no heartbeat, no look around, no end of a rest. */

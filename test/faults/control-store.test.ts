@@ -4,7 +4,15 @@ import { type Clock, systemClock } from '../../src/clock.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { requireRun } from '../../src/store/runs.ts';
-import { type FaultScene, faultScene, FILES, ONE_LANE, PURGE, until } from '../support/fault-scene.ts';
+import {
+  type FaultScene,
+  faultScene,
+  FILES,
+  ONE_LANE,
+  PURGE,
+  until,
+  untilSeen,
+} from '../support/fault-scene.ts';
 import { tcpProxy } from '../support/tcp-proxy.ts';
 
 let scene: FaultScene;
@@ -53,8 +61,7 @@ describe('a control store', () => {
       `CREATE CONSTRAINT TRIGGER fail AFTER ${event} ON "${table}" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW ${when} EXECUTE FUNCTION fail()`,
     );
     const work = scene.engine.work(runId);
-    while (Number((await scene.database.run(`SELECT count(*) AS n FROM event WHERE old`))[0]?.['n']) > 0)
-      await rest(20);
+    await untilSeen(scene.database, `SELECT WHERE NOT EXISTS (SELECT FROM event WHERE old)`);
     await rest(500);
     await prisma().$executeRawUnsafe(`DROP TRIGGER fail ON "${table}"`);
     await work;

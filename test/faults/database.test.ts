@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
 import { Session } from '../../src/target/session.ts';
+import { eventually } from '../support/eventually.ts';
 import {
   type FaultScene,
   faultScene,
@@ -36,7 +37,7 @@ const batchesOf = async () => {
 };
 
 async function untilBatches(wanted: number): Promise<void> {
-  while ((await batchesOf()) < wanted) await rest(5);
+  await eventually(`${wanted} batches`, async () => (await batchesOf()) >= wanted);
 }
 
 /** Disturbs the run after one batch more, so many times. */

@@ -1,5 +1,6 @@
-import { readdir, readlink, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { STORE_ID_FILE } from '../../src/archive/store-id.ts';
 import { type FaultScene, faultScene, FILES, ONE_LANE, TABLE, until } from '../support/fault-scene.ts';
 import { failing, itWithStrace } from '../support/strace.ts';
 
@@ -95,6 +96,29 @@ describe('a folder', () => {
     if (run.state === 'RUNNING') expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     else expect(await scene.resume(runId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
+  });
+
+  it.each([
+    ['an empty one', null],
+    ['the one of another installation', 'another'],
+  ])('whose place is taken by %s, as by a mount, gets no row, and loses none', async (_, id) => {
+    const { archiveDir } = scene.engine;
+    const runId = await scene.queue(FILES);
+    expect(await scene.turn(runId, { failpoints: 'batch.committed=kill@3' })).toBe('SIGKILL');
+    await rename(archiveDir, `${archiveDir}-away`);
+    await mkdir(archiveDir);
+    if (id !== null) await writeFile(`${archiveDir}/${STORE_ID_FILE}`, id);
+    expect(await scene.takeOver(runId)).toMatchObject({
+      state: 'PAUSED',
+      stateCode: 'ARCHIVE_STORE',
+      stateReason: expect.stringContaining(STORE_ID_FILE),
+    });
+    expect(await readdir(archiveDir)).toEqual(id === null ? [] : [STORE_ID_FILE]);
+    const [left] = await scene.database.run('SELECT count(*)::int AS n FROM event WHERE old');
+    expect(left?.['n']).toBeGreaterThan(1_000);
+    await rm(archiveDir, { recursive: true });
+    await rename(`${archiveDir}-away`, archiveDir);
+    await goesOn(runId);
   });
 
   it('whose files are removed while rows are archived to them takes no more', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type FaultScene, faultScene, FILES, ONE_LANE, until } from '../support/fault-scene.ts';
+import { type FaultScene, faultScene, FILES, ONE_LANE, until, untilSeen } from '../support/fault-scene.ts';
 
 let scene: FaultScene;
 
@@ -88,7 +88,7 @@ describe('an application', () => {
     const runId = await scene.queue(FILES);
     const work = scene.engine.work(runId);
     const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-    while ((await scene.database.run(waiting)).length === 0);
+    await untilSeen(scene.database, waiting);
     await application.script(`UPDATE event SET at = at WHERE id = 2`);
     await application.script('COMMIT');
     expect(await work).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 2_999 } });

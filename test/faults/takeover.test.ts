@@ -2,7 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as rest } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { requireRun } from '../../src/store/runs.ts';
-import { type FaultScene, faultScene, FILES, loseLease, ONE_LANE, until } from '../support/fault-scene.ts';
+import {
+  type FaultScene,
+  faultScene,
+  FILES,
+  loseLease,
+  ONE_LANE,
+  until,
+  untilSeen,
+} from '../support/fault-scene.ts';
+import { eventually } from '../support/eventually.ts';
 import { endOf, spawnTurn } from '../support/spawn-worker.ts';
 import { tcpProxy } from '../support/tcp-proxy.ts';
 
@@ -21,14 +30,10 @@ const MANY_BYTES = `
 
 const HANGING = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'`;
 
-/** Until what the statement asks for is there. */
-async function untilSeen(statement: string): Promise<void> {
-  while ((await scene.database.run(statement)).length === 0) await rest(20);
-}
-
-const stopped = async (pid: number) => {
-  while (!/^State:\s+T/m.test(await readFile(`/proc/${pid}/status`, 'utf8'))) await rest(20);
-};
+const stopped = (pid: number) =>
+  eventually('a stopped worker', async () =>
+    /^State:\s+T/m.test(await readFile(`/proc/${pid}/status`, 'utf8')),
+  );
 
 describe('a worker that is stopped beyond its lease', () => {
   it.each([
@@ -53,7 +58,7 @@ describe('a worker that is stopped beyond its lease', () => {
     const runId = await scene.queue(FILES);
     const worker = await spawnTurn(scene, runId, { failpoints: 'batch.stored=busy:3000@3' });
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
-    await untilSeen(`SELECT FROM declutter.batch WHERE number = 2`);
+    await untilSeen(scene.database, `SELECT FROM declutter.batch WHERE number = 2`);
     await rest(2_000); // longer than its lease, by itself
     expect(await scene.takeOver(runId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await endOf(worker)).toBe(0);
@@ -73,10 +78,10 @@ describe('a dead worker', () => {
     };
     const runId = await scene.queue(FILES);
     const worker = await spawnTurn(scene, runId, { port: proxy.port });
-    await untilSeen(HANGING);
+    await untilSeen(scene.database, HANGING);
     worker.kill('SIGKILL');
     await endOf(worker);
-    await untilSeen(HANGING);
+    await untilSeen(scene.database, HANGING);
     expect(await scene.takeOver(runId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.database.run(HANGING)).toEqual([]);
     expect(await scene.violations(runId)).toEqual([]);

@@ -36,6 +36,9 @@ const OPERATIONS = new Map<string, Operation>(
   ].map((operation) => [operation.kind, operation as unknown as Operation]),
 );
 
+/** What the file .declutter-store-id says in the folders of tests. */
+export const STORE_ID = 'test';
+
 export function engineDeps(
   store: Store,
   address: TargetAddress,
@@ -45,7 +48,7 @@ export function engineDeps(
   keys: readonly string[] = [],
 ): EngineDeps {
   const stores: ArchiveStore[] = [
-    makeFileStore('local', archiveDir),
+    makeFileStore('local', archiveDir, STORE_ID),
     ...(s3 === null ? [] : [makeS3Store('s3', s3)]),
   ];
   return {

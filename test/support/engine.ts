@@ -1,13 +1,14 @@
 import type { Prisma } from '../../src/store/client/client.ts';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { OperationSpec, PlanSpec } from '../../src/domain/plan.ts';
 import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
 import { type EngineDeps, executeRun } from '../../src/engine/execute-run.ts';
 import type { S3Settings } from '../../src/archive/s3-store.ts';
-import { engineDeps } from './engine-deps.ts';
+import { STORE_ID_FILE } from '../../src/archive/store-id.ts';
+import { engineDeps, STORE_ID } from './engine-deps.ts';
 import { READ_SETTINGS, Session } from '../../src/target/session.ts';
 import { claimRun } from '../../src/store/leases.ts';
 import { createRun, requireRun, type RunView } from '../../src/store/runs.ts';
@@ -49,6 +50,7 @@ export async function testEngine(
 ): Promise<TestEngine> {
   const { store, url, close } = await testStore();
   const archiveDir = await mkdtemp(path.join(tmpdir(), 'declutter-archive-'));
+  await writeFile(path.join(archiveDir, STORE_ID_FILE), STORE_ID);
   const deps = engineDeps(store, database.address, archiveDir, times, s3, keys);
   const { id: databaseId } = await store.prisma.database.create({
     data: {

@@ -3,11 +3,12 @@ import type { Principal } from '../../src/domain/principal.ts';
 import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
-import { findArchiveByRun } from '../../src/store/archives.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import { requireRun, type RunView } from '../../src/store/runs.ts';
 import { Session } from '../../src/target/session.ts';
+import { queueRestore } from './archives.ts';
 import { testEngine, type TestEngine } from './engine.ts';
+import { eventually } from './eventually.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 import { recordViolations, rowViolations } from './nothing-lost.ts';
 import { type TestDatabase, testDatabase } from './postgres.ts';
@@ -84,7 +85,7 @@ export async function faultScene(
       await makeRunControl({ ...engine.deps, queue: { nudge: () => Promise.resolve() } }).resume(runId, BY);
       return engine.work(runId, undefined, change);
     },
-    queueRestore: (sourceRunId) => queueRestore(engine, sourceRunId),
+    queueRestore: (sourceRunId) => queueRestore(engine, sourceRunId, {}, { throttle: ONE_LANE }),
     violations: async (runId) => {
       const { destination } = await operationOf(engine, runId);
       return [
@@ -149,33 +150,17 @@ export async function until(
   runId: string,
   seen: (run: RunView) => boolean,
 ): Promise<RunView> {
-  for (;;) {
-    const run = await requireRun(store, runId);
-    if (seen(run)) return run;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  let run = await requireRun(store, runId);
+  await eventually('a run that is as wanted', async () => seen((run = await requireRun(store, runId))));
+  return run;
 }
+
+/** Until what the statement asks for is there. */
+export const untilSeen = (database: TestDatabase, statement: string): Promise<void> =>
+  eventually(statement, async () => (await database.run(statement)).length > 0);
 
 async function operationOf(engine: TestEngine, runId: string) {
   const { planId } = await requireRun(engine.deps.store, runId);
   const { operation } = (await engine.deps.loadPlan(planId)).spec;
   return { destination: operation.kind === 'ARCHIVE' ? operation.destination.kind : null };
-}
-
-async function queueRestore(engine: TestEngine, sourceRunId: string): Promise<string> {
-  const archive = await findArchiveByRun(engine.deps.store, sourceRunId);
-  return engine.queue(
-    { name: 'event' },
-    {
-      kind: 'RESTORE',
-      archiveId: archive?.id ?? '',
-      sourceRunId,
-      where: null,
-      into: 'SOURCE',
-      onConflict: 'REFUSE',
-      schema: 'public',
-      table: 'event',
-    },
-    { throttle: ONE_LANE },
-  );
 }

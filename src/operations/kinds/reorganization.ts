@@ -1,21 +1,47 @@
 import type { OperationSpec } from '../../domain/plan.ts';
-import { ident, sql, toText } from '../../target/sql.ts';
-import type { Operation, OperationContext, StatementWork } from '../define-operation.ts';
+import { abandonCompact, openCompact } from '../compact-table.ts';
+import type {
+  BatchWork,
+  Operation,
+  OperationContext,
+  Statement,
+  StatementWork,
+} from '../define-operation.ts';
+import { analyzeTable, vacuumTable } from '../vacuum-table.ts';
+import { clearLeftovers, repackTable } from '../repack-table.ts';
+import { rewriteTable } from '../rewrite-table.ts';
 
 type Reorganization = Extract<OperationSpec, { kind: 'REORGANIZATION' }>;
+type ByStatement = Exclude<Reorganization, { method: 'COMPACT' }>;
 
-/** VACUUM makes the space of dead rows reusable; ANALYZE renews the statistics. Both leave readers and writers alone. */
+/** Puts a table in order without changing what its rows say; each method is a file of its own. */
 export const reorganization = {
   kind: 'REORGANIZATION',
   counts: null,
-  open({ relation, spec, cursor }: OperationContext<Reorganization>): Promise<StatementWork> {
-    const table = ident(relation.schema, relation.name);
-    const statement = {
-      description: `${spec.method} ${relation.schema}.${relation.name}`,
-      sql: toText(spec.method === 'VACUUM' ? sql`VACUUM (ANALYZE) ${table}` : sql`ANALYZE ${table}`),
-      cleanUp: () => Promise.resolve([]),
-      verify: () => Promise.resolve(null),
-    };
-    return Promise.resolve({ mode: 'STATEMENTS', statements: cursor === null ? [statement] : [] });
+  open(context: OperationContext<Reorganization>): Promise<BatchWork | StatementWork> {
+    const { spec, cursor } = context;
+    if (spec.method === 'COMPACT') return openCompact({ ...context, spec });
+    const statements = cursor === null ? [statementOf({ ...context, spec })] : [];
+    return Promise.resolve({ mode: 'STATEMENTS', statements });
+  },
+  async abandon(context: OperationContext<Reorganization>): Promise<void> {
+    const { spec, session, relation } = context;
+    if (spec.method === 'COMPACT') await abandonCompact({ ...context, spec });
+    if (spec.method === 'REPACK') await clearLeftovers(session, relation);
   },
 } satisfies Operation<Reorganization>;
+
+function statementOf({ session, runId, relation, spec }: OperationContext<ByStatement>): Statement {
+  switch (spec.method) {
+    case 'ANALYZE':
+      return analyzeTable(relation);
+    case 'VACUUM':
+      return vacuumTable(session, relation, spec.settings);
+    case 'VACUUM_FULL':
+      return rewriteTable(session, relation, null);
+    case 'CLUSTER':
+      return rewriteTable(session, relation, spec.index);
+    case 'REPACK':
+      return repackTable({ session, runId, relation }, spec.by);
+  }
+}

@@ -64,7 +64,7 @@ describe('the room of the archive', () => {
 
   it('that cannot be read is an objection, with the reason in the run', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'declutter-gone-'));
-    const gone = makeFileStore('local', folder);
+    const gone = makeFileStore('local', folder, 'gone');
     await rm(folder, { recursive: true });
     const monitor = await database.session();
     const watch = new HealthWatch(

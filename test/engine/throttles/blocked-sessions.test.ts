@@ -4,6 +4,7 @@ import { DEFAULT_THROTTLE } from '../../../src/domain/run.ts';
 import { blockedSessions } from '../../../src/engine/throttles/blocked-sessions.ts';
 import { BATCH_SETTINGS, type Session } from '../../../src/target/session.ts';
 import { sql } from '../../../src/target/sql.ts';
+import { eventually } from '../../support/eventually.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 
 describe('blocked sessions', () => {
@@ -38,7 +39,7 @@ describe('blocked sessions', () => {
 
   async function untilSomebodyWaits(): Promise<void> {
     const waiting = `SELECT 1 FROM pg_stat_activity WHERE application_name = 'other' AND wait_event_type = 'Lock'`;
-    while ((await database.run(waiting)).length === 0);
+    await eventually('a session that waits', async () => (await database.run(waiting)).length > 0);
   }
 
   it('object while somebody waits for a row of ours, unless that many may', async () => {
@@ -59,7 +60,7 @@ describe('blocked sessions', () => {
     await database.run('BEGIN; DELETE FROM item WHERE id = 1');
     const waiting = other.query('UPDATE item SET id = 2 WHERE id = 1');
     const looking = 'SELECT FROM pg_catalog.pg_locks WHERE NOT granted';
-    while ((await monitor.script(looking))[0]?.rowCount === 0);
+    await eventually('a lock that is not granted', async () => (await monitor.script(looking))[0]?.rowCount !== 0);
     expect(await objection(0)).toBeNull();
     await database.run('ROLLBACK');
     await waiting;

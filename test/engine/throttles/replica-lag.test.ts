@@ -3,6 +3,7 @@ import { DEFAULT_THROTTLE } from '../../../src/domain/run.ts';
 import type { Objection } from '../../../src/engine/define-throttle.ts';
 import { replicaLag } from '../../../src/engine/throttles/replica-lag.ts';
 import { READ_SETTINGS, Session } from '../../../src/target/session.ts';
+import { eventually } from '../../support/eventually.ts';
 import { FakeStandby } from '../../support/fake-standby.ts';
 import { type OwnServer, ownServer, type TestDatabase } from '../../support/postgres.ts';
 
@@ -53,7 +54,7 @@ describe('replica lag', () => {
     await new Promise((resolve) => setTimeout(resolve, 50)); // this is the lag
     standby.apply();
     let found: Objection | null = null;
-    while (found === null) found = await objection(monitor, 10);
+    await eventually('lag', async () => (found = await objection(monitor, 10)) !== null);
     expect(found).toMatch(/^A standby lags \d+ ms behind; at most 10 ms are allowed\.$/);
     expect(await objection(monitor, 60_000)).toBeNull();
   });
@@ -66,10 +67,10 @@ describe('replica lag', () => {
     await received;
     standby.apply();
     const told = 'SELECT FROM pg_stat_replication WHERE replay_lsn IS NOT NULL';
-    while ((await database.run(told)).length === 0);
+    await eventually('a standby that tells', async () => (await database.run(told)).length > 0);
     await database.run(`INSERT INTO note SELECT repeat('x', 1000) FROM generate_series(1, 100)`);
     let found: Objection | null = null; // the server writes its WAL a little later
-    while (found === null) found = await objection(monitor, 86_400_000, 50_000);
+    await eventually('lag', async () => (found = await objection(monitor, 86_400_000, 50_000)) !== null);
     expect(found).toMatch(/^A standby lags \d+ bytes of WAL behind; at most 50000 are allowed\.$/);
     expect(await objection(monitor, 86_400_000)).toBeNull();
   });

@@ -10,6 +10,7 @@ import { tableMaintenance } from '../../../src/engine/throttles/table-maintenanc
 import { timeWindow } from '../../../src/engine/throttles/time-window.ts';
 import { walArchiving } from '../../../src/engine/throttles/wal-archiving.ts';
 import { READ_SETTINGS, Session } from '../../../src/target/session.ts';
+import { eventually } from '../../support/eventually.ts';
 import { ownServer, type OwnServer, type TestDatabase } from '../../support/postgres.ts';
 
 let server: OwnServer;
@@ -123,7 +124,7 @@ describe('active sessions', () => {
   it('make it rest above the one bound and pause from the other on', async () => {
     const busy = await other();
     const sleeping = busy.query('SELECT pg_sleep(60)').catch(() => undefined); // ended below
-    while ((await ask(activeSessions, { maxActiveSessions: 0 })) === null);
+    await eventually('an active session', async () => (await ask(activeSessions, { maxActiveSessions: 0 })) !== null);
     expect(await ask(activeSessions, { maxActiveSessions: 0 })).toBe(
       '1 other sessions are active; at most 0 may be.',
     );

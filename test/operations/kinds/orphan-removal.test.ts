@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../../src/domain/plan.ts';
@@ -9,6 +8,7 @@ import type { PlanView } from '../../../src/store/plans.ts';
 import type { RunView } from '../../../src/store/runs.ts';
 import { makePlanning, OPERATOR, type Planning } from '../../planning/planning.ts';
 import { FAST, testEngine, type TestEngine } from '../../support/engine.ts';
+import { eventually } from '../../support/eventually.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../../support/fingerprint.ts';
 import type { Version } from '../../support/installations.ts';
 import { runThroughKills } from '../../support/kill-workers.ts';
@@ -167,7 +167,7 @@ describe.each([...new Set([availableVersions()[0] ?? 18, 18 as const])])(
 /** Waits until somebody waits for the SHARE lock of the referenced table. */
 async function shareLockWanted(): Promise<void> {
   const waiting = `pg_locks WHERE mode = 'ShareLock' AND NOT granted AND relation = 'orders'::regclass`;
-  while ((await count(waiting)) === 0) await sleep(5);
+  await eventually('somebody who waits for the lock', async () => Number(await count(waiting)) > 0);
 }
 
 describe('a parent that comes meanwhile', () => {
@@ -190,7 +190,7 @@ describe('a parent that comes meanwhile', () => {
     await other.query('BEGIN; SELECT FROM lines WHERE order_id = 100003 FOR UPDATE');
     const working = run(await plan());
     const waits = `pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'declutter/%' AND datname = current_database()`;
-    while ((await count(waits)) === 0) await sleep(5);
+    await eventually('a worker that waits', async () => Number(await count(waits)) > 0);
     await other.query('INSERT INTO orders VALUES (100003); COMMIT');
     expect(await working).toMatchObject({ state: 'SUCCEEDED', result: { rowsDeleted: 599 } });
     expect([await count('lines WHERE order_id = 100003'), await count(ORPHANS)]).toEqual([1, 0]);

@@ -1,18 +1,18 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ArchiveDestination, OperationSpec } from '../../../src/domain/plan.ts';
-import { findArchiveByRun } from '../../../src/store/archives.ts';
+import type { ArchiveDestination } from '../../../src/domain/plan.ts';
 import type { RunView } from '../../../src/store/runs.ts';
+import {
+  archiveUpTo,
+  DESTINATIONS,
+  queueRestore,
+  type Restore,
+  restored as restoredIn,
+  S3,
+} from '../../support/archives.ts';
 import { testEngine, type TestEngine } from '../../support/engine.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 import { s3Server } from '../../support/s3-server.ts';
 
-type Restore = Extract<OperationSpec, { kind: 'RESTORE' }>;
-
-const DESTINATIONS: ArchiveDestination[] = [
-  { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
-  { kind: 'S3', store: 's3', format: 'COPY_ZSTD' },
-  { kind: 'TABLE', schema: 'public', table: 'kept' },
-];
 const bucket = await s3Server();
 afterAll(() => bucket.close());
 
@@ -34,38 +34,12 @@ afterEach(async () => {
 const work = (runId: string, signal?: AbortSignal): Promise<RunView> => engine.work(runId, signal);
 
 async function archived(destination: ArchiveDestination): Promise<string> {
-  const runId = await engine.queue(
-    { name: 'item' },
-    {
-      kind: 'ARCHIVE',
-      filter: { column: 'id', op: 'LE', value: '2000' },
-      dependents: 'REFUSE',
-      pick: 'HEAP_RANGES',
-      destination,
-    },
-  );
+  const runId = await engine.queue({ name: 'item' }, archiveUpTo(2_000, destination));
   expect(await work(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsArchived: 2_000 } });
   return runId;
 }
 
-async function queued(sourceRunId: string, change: Partial<Restore> = {}): Promise<string> {
-  const archive = await findArchiveByRun(engine.deps.store, sourceRunId);
-  const restore: Restore = {
-    kind: 'RESTORE',
-    archiveId: archive?.id ?? '',
-    sourceRunId,
-    where: null,
-    into: 'SOURCE',
-    onConflict: 'REFUSE',
-    schema: 'public',
-    table: 'item',
-    ...change,
-  };
-  return engine.queue({ name: 'item' }, restore);
-}
-
-const restored = async (sourceRunId: string, change: Partial<Restore> = {}) =>
-  work(await queued(sourceRunId, change));
+const restored = (runId: string, change?: Partial<Restore>) => restoredIn(engine, runId, change);
 
 const countOf = async (source: string): Promise<unknown> =>
   (await database.run(`SELECT count(*)::int AS rows FROM ${source}`))[0]?.['rows'];
@@ -160,7 +134,7 @@ describe.each(DESTINATIONS)('a restore from $kind', (destination) => {
     const stopping = new AbortController();
     stopping.abort();
     const before = bucket.requests.length;
-    const restoreId = await queued(runId);
+    const restoreId = await queueRestore(engine, runId);
     expect(await work(restoreId, stopping.signal)).toMatchObject({
       state: 'INTERRUPTED',
       result: { rowsRestored: 0 },
@@ -170,8 +144,8 @@ describe.each(DESTINATIONS)('a restore from $kind', (destination) => {
 });
 
 it('stops checking an archive when the run is to end meanwhile', async () => {
-  const runId = await archived(DESTINATIONS[1] as ArchiveDestination);
-  const restoreId = await queued(runId);
+  const runId = await archived(S3);
+  const restoreId = await queueRestore(engine, runId);
   const stopping = new AbortController();
   let read = 0;
   bucket.fault = ({ method }) => {

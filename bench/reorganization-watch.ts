@@ -1,0 +1,103 @@
+import { setTimeout as rest } from 'node:timers/promises';
+import type { BenchServer } from './bench-server.ts';
+
+const PROBE_MS = 2;
+const DISK_MS = 50;
+const LOCK_MS = 5;
+const MEGABYTE = 1_000_000;
+
+/** What a reorganization cost, besides its time. */
+export interface Watched {
+  /** that one small UPDATE after the other took at most, in milliseconds */
+  readonly stallMs: number;
+  /** of the database's files above what they were, in MB */
+  readonly peakMb: number;
+  /** of write-ahead log, of everybody, in MB */
+  readonly walMb: number;
+  /** that a lock which makes readers or writers of the table wait was held, in milliseconds, as far as the looks have seen */
+  readonly lockMs: number;
+  readonly seconds: number;
+}
+
+/** Does the work with a writer, and eyes on disk and locks, beside it. */
+export async function watched(server: BenchServer, database: string, work: () => Promise<void>): Promise<Watched> {
+  const over = new AbortController();
+  const before = await read(server, database);
+  const watching = [
+    longestWrite(server, database, over.signal),
+    peakBytes(server, database, over.signal),
+    longestLock(server, database, over.signal),
+  ];
+  const begun = performance.now();
+  try {
+    await work();
+  } finally {
+    over.abort();
+  }
+  const seconds = (performance.now() - begun) / 1000;
+  const [stallMs, peak, lockMs] = (await Promise.all(watching)) as [number, number, number];
+  const after = await read(server, database);
+  const walMb = (after.wal - before.wal) / MEGABYTE;
+  return { stallMs, lockMs, walMb, peakMb: Math.max(0, peak - before.bytes) / MEGABYTE, seconds };
+}
+
+async function read(server: BenchServer, database: string): Promise<{ bytes: number; wal: number }> {
+  const client = await server.connect(database);
+  const { rows } = await client.query<{ bytes: number; wal: number }>(
+    `SELECT pg_database_size(current_database())::float8 AS bytes, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS wal`,
+  );
+  await client.end();
+  return rows[0] ?? { bytes: 0, wal: 0 };
+}
+
+/** One row after the other, all of them there from the beginning. */
+async function longestWrite(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
+  const client = await server.connect(database);
+  const { rows } = await client.query<{ id: string }>('SELECT id FROM public.records TABLESAMPLE system (1) LIMIT 1000');
+  let longest = 0;
+  for (let turn = 0; !over.aborted; turn += 1) {
+    const begun = performance.now();
+    await client.query(`UPDATE public.records SET status = 'probed' WHERE id = $1`, [rows[turn % rows.length]?.id]);
+    longest = Math.max(longest, performance.now() - begun);
+    await rest(PROBE_MS);
+  }
+  await client.end();
+  return longest;
+}
+
+async function peakBytes(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
+  const client = await server.connect('postgres');
+  let peak = 0;
+  while (!over.aborted) {
+    const { rows } = await client.query<{ bytes: number }>(`SELECT pg_database_size('${database}')::float8 AS bytes`);
+    peak = Math.max(peak, rows[0]?.bytes ?? 0);
+    await rest(DISK_MS);
+  }
+  await client.end();
+  return peak;
+}
+
+/** By the same session in the same mode, from the first look that saw it to the last. */
+async function longestLock(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
+  const client = await server.connect(database);
+  const since = new Map<string, number>();
+  let longest = 0;
+  while (!over.aborted) {
+    const now = performance.now();
+    const { rows } = await client.query<{ held: string }>(HELD);
+    const held = new Set(rows.map((row) => row.held));
+    for (const key of since.keys()) if (!held.has(key)) since.delete(key);
+    for (const key of held) {
+      if (!since.has(key)) since.set(key, now);
+      longest = Math.max(longest, performance.now() - (since.get(key) ?? now));
+    }
+    await rest(LOCK_MS);
+  }
+  await client.end();
+  return longest;
+}
+
+const HELD = `
+  SELECT pid || ' ' || mode AS held FROM pg_locks
+   WHERE locktype = 'relation' AND granted AND relation = (SELECT oid FROM pg_class WHERE relname = 'records' AND relnamespace = 'public'::regnamespace)
+     AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`;
