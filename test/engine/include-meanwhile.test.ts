@@ -44,7 +44,8 @@ describe('an archive with what references its rows', () => {
   });
 
   it('takes nothing when a trigger keeps a row of another table, so that it would reference what is gone', async () => {
-    await scene.database.run(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    await scene.database
+      .run(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
       CREATE TRIGGER keep BEFORE DELETE ON "Line notes" FOR EACH ROW EXECUTE FUNCTION keep()`);
     const runId = await scene.queue(FILES, ONE_BATCH);
     expect(await scene.engine.work(runId)).toMatchObject({

@@ -9,8 +9,8 @@ import { type TestDatabase, testDatabase } from './postgres.ts';
 import type { S3Server } from './s3-server.ts';
 import { EVERY_ROW, makeShop } from './shop-with-everything.ts';
 
-/** Several batches, each of some dozen customers and what references them: more time than the usual batch. */
-export const SMALL = { ...FAST, batchRows: 80, batchMs: 500 };
+/** Several batches: each is bounded by its rows together with what references them. */
+export const SMALL = { ...FAST, batchRows: 400, batchMs: 500 };
 
 /** The shop with everything, whose old customers are archived with what references them. */
 export interface ShopScene {
