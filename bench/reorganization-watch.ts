@@ -20,7 +20,11 @@ export interface Watched {
 }
 
 /** Does the work with a writer, and eyes on disk and locks, beside it. */
-export async function watched(server: BenchServer, database: string, work: () => Promise<void>): Promise<Watched> {
+export async function watched(
+  server: BenchServer,
+  database: string,
+  work: () => Promise<void>,
+): Promise<Watched> {
   const over = new AbortController();
   const before = await read(server, database);
   const watching = [
@@ -53,11 +57,15 @@ async function read(server: BenchServer, database: string): Promise<{ bytes: num
 /** One row after the other, all of them there from the beginning. */
 async function longestWrite(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
   const client = await server.connect(database);
-  const { rows } = await client.query<{ id: string }>('SELECT id FROM public.records TABLESAMPLE system (1) LIMIT 1000');
+  const { rows } = await client.query<{ id: string }>(
+    'SELECT id FROM public.records TABLESAMPLE system (1) LIMIT 1000',
+  );
   let longest = 0;
   for (let turn = 0; !over.aborted; turn += 1) {
     const begun = performance.now();
-    await client.query(`UPDATE public.records SET status = 'probed' WHERE id = $1`, [rows[turn % rows.length]?.id]);
+    await client.query(`UPDATE public.records SET status = 'probed' WHERE id = $1`, [
+      rows[turn % rows.length]?.id,
+    ]);
     longest = Math.max(longest, performance.now() - begun);
     await rest(PROBE_MS);
   }
@@ -69,7 +77,9 @@ async function peakBytes(server: BenchServer, database: string, over: AbortSigna
   const client = await server.connect('postgres');
   let peak = 0;
   while (!over.aborted) {
-    const { rows } = await client.query<{ bytes: number }>(`SELECT pg_database_size('${database}')::float8 AS bytes`);
+    const { rows } = await client.query<{ bytes: number }>(
+      `SELECT pg_database_size('${database}')::float8 AS bytes`,
+    );
     peak = Math.max(peak, rows[0]?.bytes ?? 0);
     await rest(DISK_MS);
   }

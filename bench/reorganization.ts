@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { waitForRun } from '../src/cli/client/follow-run.ts';
 import { count } from '../src/cli/client/format.ts';
-import { PlanReorganizationDocument, StartRunDocument, type ThrottleInput } from '../src/cli/client/generated/api.ts';
+import {
+  PlanReorganizationDocument,
+  StartRunDocument,
+  type ThrottleInput,
+} from '../src/cli/client/generated/api.ts';
 import { binariesOf } from '../test/support/installations.ts';
 import { type BenchServer, startBenchServer } from './bench-server.ts';
 import { makeTemplate } from './bench-table.ts';
@@ -62,14 +66,16 @@ const median = (all: readonly number[]): number =>
 
 async function measure(bench: Bench, waste: Waste, method: Method): Promise<Outcome> {
   const { server } = bench;
-  const database = `reorganization_${method.replaceAll(/\W+/g, '_').toLowerCase()}`;
+  const database = `reorganization_${waste}_${method}`.replaceAll(/\W+/g, '_').toLowerCase();
   await server.copy(templateOf(waste), database);
   await bench.product.register(database);
   const before = await fingerprint(server, database);
   const alone = await windows(bench, database, (done) => done === ALONE_WINDOWS);
   const over = new AbortController();
   const applying = windows(bench, database, () => over.signal.aborted);
-  const seen = await watched(server, database, () => reorganize(bench, database, method)).finally(() => over.abort());
+  const seen = await watched(server, database, () => reorganize(bench, database, method)).finally(() =>
+    over.abort(),
+  );
   const felt = await applying;
   const rowsKept = (await fingerprint(server, database)) === before;
   const ratios = await againstFull(server, database);
@@ -90,7 +96,12 @@ async function windows(
   do all.push(await foreground(server, database, { rows, rate, seconds: WINDOW_SECONDS, folder }));
   while (!isOver(all.length));
   const middle = (of: keyof Felt) => median(all.map((felt) => felt[of]));
-  return { p50: middle('p50'), p95: middle('p95'), p99: middle('p99'), longest: Math.max(...all.map((felt) => felt.longest)) };
+  return {
+    p50: middle('p50'),
+    p95: middle('p95'),
+    p99: middle('p99'),
+    longest: Math.max(...all.map((felt) => felt.longest)),
+  };
 }
 
 async function reorganize(bench: Bench, database: string, method: Method): Promise<void> {
@@ -107,9 +118,13 @@ async function inDatabase(server: BenchServer, database: string, statement: stri
 
 async function repack({ host, port, user, password }: BenchServer, database: string): Promise<void> {
   const login = ['-h', host, '-p', String(port), '-U', user, '-d', database];
-  await promisify(execFile)(REPACK, [...login, '--no-kill-backend', '--no-order', '--table', 'public.records'], {
-    env: { PGPASSWORD: password },
-  });
+  await promisify(execFile)(
+    REPACK,
+    [...login, '--no-kill-backend', '--no-order', '--table', 'public.records'],
+    {
+      env: { PGPASSWORD: password },
+    },
+  );
 }
 
 async function compact({ product }: Bench, database: string, throttle: ThrottleInput): Promise<void> {
@@ -122,7 +137,9 @@ async function compact({ product }: Bench, database: string, throttle: ThrottleI
   const { startRun } = await client.request(StartRunDocument, start);
   const { state, stateReason } = await waitForRun(client, startRun.id, { pollMs: 20_000 });
   if (state !== 'SUCCEEDED') throw new Error(`The run is ${state}: ${stateReason ?? ''}`);
-  say(`  planned: ${plan.impact.estimatedSeconds ?? '?'} s, ${count(plan.impact.rows)} rows, ${((plan.impact.walBytes ?? 0) / 1e6).toFixed(0)} MB of WAL`);
+  say(
+    `  planned: ${plan.impact.estimatedSeconds ?? '?'} s, ${count(plan.impact.rows)} rows, ${((plan.impact.walBytes ?? 0) / 1e6).toFixed(0)} MB of WAL`,
+  );
 }
 
 /** Of what neither the application nor the probe changes. */
@@ -136,7 +153,10 @@ async function fingerprint(server: BenchServer, database: string): Promise<strin
   return found.rows[0]?.hash ?? '';
 }
 
-async function againstFull(server: BenchServer, database: string): Promise<{ heapRatio: number; totalRatio: number }> {
+async function againstFull(
+  server: BenchServer,
+  database: string,
+): Promise<{ heapRatio: number; totalRatio: number }> {
   const ours = await sizes(server, database);
   await inDatabase(server, database, 'VACUUM FULL public.records');
   const full = await sizes(server, database);
@@ -176,12 +196,42 @@ function limitsFor(all: readonly Outcome[]): Limit[] {
   const lock = worst(({ lockMs }) => lockMs);
   const p99 = worst(({ alone, felt }) => felt.p99 / alone.p99, gentle);
   return [
-    { what: 'table after COMPACT', wanted: '1.1 times VACUUM FULL, or less', measured: heap.toFixed(3), held: heap <= 1.1 },
-    { what: 'rows', wanted: 'all, unchanged', measured: ours.every((one) => one.rowsKept) ? 'all' : 'differ', held: ours.every((one) => one.rowsKept) },
-    { what: 'a lock that makes readers or writers wait', wanted: '100 ms at a time, or less', measured: `${lock.toFixed(0)} ms`, held: lock <= 100 },
-    { what: 'p99 of the application beside COMPACT', wanted: '1.5 times its p99 alone, or less', measured: `${p99.toFixed(2)} times`, held: p99 <= 1.5 },
-    { what: 'longest stall of a writer', wanted: 'less than beside the others', measured: `${stall[0].toFixed(0)} ms against ${stall[1].toFixed(0)} ms`, held: stall[0] < stall[1] },
-    { what: 'disk at the peak', wanted: 'less than the others', measured: `${disk[0].toFixed(0)} MB against ${disk[1].toFixed(0)} MB`, held: disk[0] < disk[1] },
+    {
+      what: 'table after COMPACT',
+      wanted: '1.1 times VACUUM FULL, or less',
+      measured: heap.toFixed(3),
+      held: heap <= 1.1,
+    },
+    {
+      what: 'rows',
+      wanted: 'all, unchanged',
+      measured: ours.every((one) => one.rowsKept) ? 'all' : 'differ',
+      held: ours.every((one) => one.rowsKept),
+    },
+    {
+      what: 'a lock that makes readers or writers wait',
+      wanted: '100 ms at a time, or less',
+      measured: `${lock.toFixed(0)} ms`,
+      held: lock <= 100,
+    },
+    {
+      what: 'p99 of the application beside COMPACT',
+      wanted: '1.5 times its p99 alone, or less',
+      measured: `${p99.toFixed(2)} times`,
+      held: p99 <= 1.5,
+    },
+    {
+      what: 'longest stall of a writer',
+      wanted: 'less than beside the others',
+      measured: `${stall[0].toFixed(0)} ms against ${stall[1].toFixed(0)} ms`,
+      held: stall[0] < stall[1],
+    },
+    {
+      what: 'disk at the peak',
+      wanted: 'less than the others',
+      measured: `${disk[0].toFixed(0)} MB against ${disk[1].toFixed(0)} MB`,
+      held: disk[0] < disk[1],
+    },
   ];
 }
 
@@ -229,7 +279,9 @@ async function main(server: BenchServer, folder: string): Promise<void> {
   }
 }
 
-const trouble = missingPgbench() ?? (existsSync(REPACK) ? null : `There is no ${REPACK} (apt-get install postgresql-15-repack).`);
+const trouble =
+  missingPgbench() ??
+  (existsSync(REPACK) ? null : `There is no ${REPACK} (apt-get install postgresql-15-repack).`);
 if (trouble !== null) throw new Error(trouble);
 const folder = mkdtempSync(join(tmpdir(), 'declutter-reorganization-'));
 const server = await startBenchServer();

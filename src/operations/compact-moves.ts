@@ -9,17 +9,19 @@ const [FEW, MANY] = [2, 8];
 const STAYED = 'declutter.stayed';
 const SAVEPOINT = 'declutter_moves';
 
-/** Blocks from first up to, and without, end. */
+/** Blocks that rows are to leave. */
 export interface Blocks {
+  /** where they have to come to lie before */
   readonly first: number;
-  readonly end: number;
+  /** all from first up to, and without, this one; or these */
+  readonly end: number | readonly number[];
 }
 
 /** What has become of the rows that were picked. */
 export interface Moved {
   /** that have left their blocks */
   readonly rows: number;
-  /** of these, that are behind their blocks now: the blocks before had no room */
+  /** of these, that have not come to lie before: there was no room */
   readonly above: number;
   /** the highest block before theirs that took one; null: none did */
   readonly landed: number | null;
@@ -39,12 +41,12 @@ export interface Mover {
 }
 
 /** The rows in some blocks; those that somebody has locked are left for later, so that nobody waits for anybody. */
-export const rowsIn = ({ relation }: Mover, { first, end }: Blocks): Sql => sql`
+export const rowsIn = ({ relation }: Mover, first: number, end: number): Sql => sql`
   SELECT ctid FROM ONLY ${ident(relation.schema, relation.name)} WHERE ctid >= ${place(first)} AND ctid < ${place(end)}
      FOR NO KEY UPDATE SKIP LOCKED`;
 
 /** The rows at some places, the same way. */
-export const rowsAt = ({ relation }: Mover, where: Sql): Sql => sql`
+export const lockableRows = ({ relation }: Mover, where: Sql): Sql => sql`
   SELECT ctid FROM ONLY ${ident(relation.schema, relation.name)} WHERE ${where} FOR NO KEY UPDATE SKIP LOCKED`;
 
 /**
@@ -78,19 +80,24 @@ async function passes(session: Session, statements: readonly string[]): Promise<
 const STAYED_ROWS = sql`SELECT pg_catalog.unnest(pg_catalog.current_setting(${literal(STAYED)})::pg_catalog.tid[])`;
 
 const moveSql = ({ relation, column }: Mover, picked: Sql, { first, end }: Blocks): string => {
-  const within = sql`ctid >= ${place(first)} AND ctid < ${place(end)}`;
+  const within =
+    typeof end === 'number'
+      ? sql`ctid >= ${place(first)} AND ctid < ${place(end)}`
+      : sql`${BLOCK} = ANY (${literal(`{${end.join(',')}}`)}::pg_catalog.float8[])`;
   return toText(sql`
     WITH moved AS (
       UPDATE ONLY ${ident(relation.schema, relation.name)} SET ${ident(column)} = ${ident(column)}
        WHERE ctid = ANY (ARRAY(${picked})) RETURNING ctid)
     SELECT pg_catalog.count(*)::pg_catalog.int4 AS moved,
            pg_catalog.count(*) FILTER (WHERE ${within})::pg_catalog.int4 AS stayed,
-           pg_catalog.count(*) FILTER (WHERE ctid >= ${place(end)})::pg_catalog.int4 AS above,
-           pg_catalog.max((ctid::pg_catalog.text::pg_catalog.point)[0]) FILTER (WHERE ctid < ${place(first)}) AS landed,
+           pg_catalog.count(*) FILTER (WHERE ctid >= ${place(first)} AND NOT (${within}))::pg_catalog.int4 AS above,
+           pg_catalog.max(${BLOCK}) FILTER (WHERE ctid < ${place(first)}) AS landed,
            pg_catalog.set_config(${literal(STAYED)},
              coalesce(pg_catalog.array_agg(ctid) FILTER (WHERE ${within}), '{}')::pg_catalog.text, true) AS places
       FROM moved`);
 };
+
+const BLOCK = sql`(ctid::pg_catalog.text::pg_catalog.point)[0]`;
 
 const place = (block: number): Sql => sql`${literal(`(${block},0)`)}::pg_catalog.tid`;
 

@@ -3,8 +3,16 @@ import { isRestless } from '../domain/throttle.ts';
 import { readIndex } from '../target/index-state.ts';
 import { PATIENTLY_MS, readLeftovers } from '../target/index-statements.ts';
 import type { Session } from '../target/session.ts';
-import { ident, integer, literal, sql, toBoundStatement } from '../target/sql.ts';
-import { type Mover, moveRows, type Moved, rowsAt, rowsIn, takeBack } from './compact-moves.ts';
+import { ident, integer, literal, type Sql, sql, toBoundStatement } from '../target/sql.ts';
+import {
+  type Blocks,
+  lockableRows,
+  type Mover,
+  moveRows,
+  type Moved,
+  rowsIn,
+  takeBack,
+} from './compact-moves.ts';
 import {
   type CompactState,
   indexAt,
@@ -25,15 +33,14 @@ import { RowPlaces } from './row-places.ts';
 
 type Compact = Extract<OperationSpec, { readonly method: 'COMPACT' }>;
 
-/** Of the table, between the last block that has got rows and the first that has lost them: room for what others write meanwhile. */
-const MARGIN = 0.005;
-const LEAST_MARGIN = 8;
-/** So many batches in a row that land so near are no chance. */
-const NEAR_ENOUGH = 3;
+/** Blocks between the last that has got rows and the first that has lost them; nearer than this they have met. */
+const MARGIN = 4;
+/** Of these, that a batch takes at most: one that found no room would leave useless versions in what the next rows need. */
+const APPROACH = 0.25;
+/** So many batches in a row that meet them, or find no room, are no chance. */
+const MET = 3;
 /** A row that moves costs ten times as much as one that is deleted. */
 const LEAST_ROWS = 50;
-/** Behind all blocks. */
-const NO_BLOCK = 4_294_967_295;
 /** Workers that help to build an index take the processors that others need. */
 const ALONE = 'SET max_parallel_maintenance_workers = 0';
 const MAX_SWEPT = 1_000_000;
@@ -62,9 +69,10 @@ class CompactWork implements BatchWork {
   /** not in the ledger yet */
   #isNew = false;
   #blocks = 0;
-  /** the first blocks have no room left */
-  #isFull = false;
-  #near = 0;
+  /** batches in a row for which the first blocks had no room */
+  #met = 0;
+  /** where rows of the last batch have come to lie; null: not known */
+  #landed: number | null = null;
   /** rows, in this round */
   #moved = 0;
   #list = new RowPlaces();
@@ -77,6 +85,8 @@ class CompactWork implements BatchWork {
     this.#context = context;
     this.#mover = { relation: context.relation, column: context.spec.column };
     this.#state = resumed(context.cursor as CompactState | null);
+    // What the worker before has moved nobody knows: it is a reason to look once more.
+    if (context.cursor !== null) this.#moved = 1;
   }
 
   async open(): Promise<void> {
@@ -87,7 +97,9 @@ class CompactWork implements BatchWork {
   get hasNext(): boolean {
     if (this.#isNew) return true;
     const { phase, block } = this.#state;
-    return phase === 'DESCENT' ? block > 0 && !this.#isFull : phase === 'SWEEP' && this.#swept(1).length > 0;
+    return phase === 'DESCENT'
+      ? block > 0 && this.#met < MET
+      : phase === 'SWEEP' && this.#swept(1).length > 0;
   }
 
   statements(): readonly Statement[] {
@@ -95,7 +107,9 @@ class CompactWork implements BatchWork {
     const { phase, round, indexes } = this.#state;
     const isGentle = !isRestless(plan.throttle);
     if (phase === 'VACUUM' || phase === 'REREAD')
-      return [compactVacuum(session, relation, { withToast: round === 0, isGentle, isWhole: phase === 'REREAD' })];
+      return [
+        compactVacuum(session, relation, { withToast: round === 0, isGentle, isWhole: phase === 'REREAD' }),
+      ];
     const index = spec.indexes[indexes];
     if (phase !== 'INDEXES' || !index) return [];
     const isGone = async () => (await readIndex(session, index.schema, index.name)) === null;
@@ -145,28 +159,56 @@ class CompactWork implements BatchWork {
   async #afterVacuum(state: CompactState): Promise<CompactState> {
     this.#blocks = await this.#countBlocks();
     const hasMoved = this.#moved > 0;
-    [this.#isFull, this.#near, this.#moved] = [false, 0, 0];
+    [this.#met, this.#landed, this.#moved] = [0, null, 0];
     if (state.round === 0) return nextRound(state, this.#blocks);
     const done = indexAt(state, 0, this.#context.spec.indexes.length);
     if (isGivenBack(state, this.#blocks))
       return isDoubtful(state, this.#blocks) ? { ...state, phase: 'REREAD' } : done;
     const isEmpty = (await this.#listFrom(state.block, 1)).size === 0;
-    if (!isEmpty && hasMoved) return isLastRound(state) ? done : nextRound(state, this.#blocks);
-    return this.#wait(state, isEmpty);
+    if (!isEmpty && hasMoved && !isLastRound(state)) return nextRound(state, this.#blocks);
+    return (await this.#onceMore(state, isEmpty)) ?? done;
   }
 
-  /** Somebody has locked the last rows, or uses the table or an old snapshot. @throws Stop when that goes on */
-  async #wait(state: CompactState, isEmpty: boolean): Promise<CompactState> {
+  /**
+   * Somebody has locked the last rows, or uses the table or an old snapshot; null: rows that others have put there since have
+   * nowhere to go. @throws Stop when that goes on
+   */
+  async #onceMore(state: CompactState, isEmpty: boolean): Promise<CompactState | null> {
     const { session, relation } = this.#context;
     const again = onceMore(state, isEmpty ? {} : { phase: 'DESCENT', block: this.#blocks });
-    if (again === null) throw await endKept(session, relation);
-    await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
-    return again;
+    if (again !== null) {
+      await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
+      return again;
+    }
+    if (isEmpty || (await this.#someLocked(state.block))) throw await endKept(session, relation);
+    return null;
+  }
+
+  /** Whether somebody keeps rows from a block on from being moved. */
+  #someLocked(block: number): Promise<boolean> {
+    const { session, relation } = this.#context;
+    const where = sql`ctid >= ${literal(`(${block},0)`)}::pg_catalog.tid`;
+    const table = ident(relation.schema, relation.name);
+    return session.transaction(async () => {
+      const { all } = await session.one<{ all: number }>(
+        sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS all FROM ONLY ${table} WHERE ${where}`,
+      );
+      const { free } = await session.one<{ free: number }>(
+        sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS free FROM (${lockableRows(this.#mover, where)}) AS lockable`,
+      );
+      return free < all;
+    });
   }
 
   /** Writes down what comes next. */
   #step(): Piece {
-    const treated = { units: 1, rows: 0, cursor: this.#cursor(this.#state), isStep: true, store: keepsNothing };
+    const treated = {
+      units: 1,
+      rows: 0,
+      cursor: this.#cursor(this.#state),
+      isStep: true,
+      store: keepsNothing,
+    };
     const piece: Piece = { treat: () => Promise.resolve(treated) };
     this.#afterCommit.set(piece, () => {
       this.#isNew = false;
@@ -177,31 +219,39 @@ class CompactWork implements BatchWork {
   /** The last blocks that have not had their turn. */
   #descend({ units }: BatchSize): Piece {
     const end = this.#state.block;
-    const first = Math.max(0, end - Math.max(1, Math.floor(units)));
+    const most = this.#landed === null ? units : Math.min(units, APPROACH * (end - this.#landed));
+    const first = Math.max(0, end - Math.max(1, Math.floor(most)));
     const state = { ...this.#state, block: first };
     const piece: Piece = {
       treat: async (session) => {
-        const moved = await this.#moveDown(session, first, end);
+        const picked = rowsIn(this.#mover, first, end);
+        const moved = await this.#unlessBehind(session, picked, { first, end });
         this.#afterCommit.set(piece, () => this.#descended(moved, state));
-        return { units: end - first, rows: moved?.rows ?? 0, cursor: this.#cursor(state), store: keepsNothing };
+        return {
+          units: end - first,
+          rows: moved?.rows ?? 0,
+          cursor: this.#cursor(state),
+          store: keepsNothing,
+        };
       },
     };
     return piece;
   }
 
   /** null: most rows would have come to lie behind their blocks, so they stay. */
-  async #moveDown(session: Session, first: number, end: number): Promise<Moved | null> {
-    const moved = await moveRows(session, this.#mover, rowsIn(this.#mover, { first, end }), { first, end });
+  async #unlessBehind(session: Session, picked: Sql, from: Blocks): Promise<Moved | null> {
+    const moved = await moveRows(session, this.#mover, picked, from);
     if (moved.above * 2 <= moved.rows) return moved;
     await takeBack(session);
     return null;
   }
 
   #descended(moved: Moved | null, state: CompactState): void {
-    const margin = Math.max(LEAST_MARGIN, MARGIN * this.#blocks);
-    const isNear = moved === null || (moved.landed ?? 0) > state.block - margin;
-    if (moved?.rows !== 0) this.#near = isNear ? this.#near + 1 : 0;
-    this.#isFull = this.#near >= NEAR_ENOUGH;
+    if (moved?.rows !== 0) {
+      this.#landed = moved?.landed ?? this.#landed;
+      const hasMet = moved === null || (moved.landed ?? 0) >= state.block - MARGIN;
+      this.#met = hasMet ? this.#met + 1 : 0;
+    }
     if (moved === null) return;
     this.#moved += moved.rows;
     this.#state = state;
@@ -210,11 +260,11 @@ class CompactWork implements BatchWork {
   #sweep({ units }: BatchSize): Piece {
     const places = this.#swept(Math.max(1, Math.floor(units)));
     const last = places.at(-1);
-    const from = { first: this.#state.block, end: NO_BLOCK };
+    const from = { first: this.#state.block, end: [...new Set(places.map(({ block }) => block))] };
     const piece: Piece = {
       treat: async (session) => {
-        const picked = rowsAt(this.#mover, placesCondition(places));
-        const { rows } = await moveRows(session, this.#mover, picked, from);
+        const picked = lockableRows(this.#mover, placesCondition(places));
+        const rows = (await this.#unlessBehind(session, picked, from))?.rows ?? 0;
         this.#afterCommit.set(piece, () => {
           this.#moved += rows;
           if (last) [this.#block, this.#line] = [last.block, last.line + 1];

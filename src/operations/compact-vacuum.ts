@@ -20,7 +20,9 @@ export function compactVacuum(
   { schema, name, oid }: Relation,
   options: { readonly withToast: boolean; readonly isGentle: boolean; readonly isWhole: boolean },
 ): Statement {
-  const [toast, whole] = [options.withToast, options.isWhole].map((is) => fromCatalog(is ? 'TRUE' : 'FALSE')) as [Sql, Sql];
+  const [toast, whole] = [options.withToast, options.isWhole].map((is) =>
+    fromCatalog(is ? 'TRUE' : 'FALSE'),
+  ) as [Sql, Sql];
   let before = 0;
   return {
     description: `Make room in ${schema}.${name}, and give back its empty end`,
@@ -35,7 +37,8 @@ export function compactVacuum(
       return [];
     },
     verify: () => Promise.resolve(null),
-    outcome: async () => `${schema}.${name} has ${sized(await tableBytes(session, oid))}, and had ${sized(before)}.`,
+    outcome: async () =>
+      `${schema}.${name} has ${sized(await tableBytes(session, oid))}, and had ${sized(before)}.`,
   };
 }
 
@@ -53,7 +56,8 @@ async function tableBytes(session: Session, oid: number): Promise<number> {
 export async function endKept(session: Session, { schema, name, oid }: Relation): Promise<Stop> {
   const users = await readTableUsers(session, oid);
   const holders = users.length > 0 ? users : await readSnapshots(session);
-  const who = holders.length > 0 ? holdersInWords(holders) : 'a replication slot, a standby or a prepared transaction';
+  const who =
+    holders.length > 0 ? holdersInWords(holders) : 'a replication slot, a standby or a prepared transaction';
   return new Stop(
     'LOCKED',
     `The end of ${schema}.${name} cannot be emptied and given back: ${who} uses the table, or may still see rows there. Resume when that has ended.`,

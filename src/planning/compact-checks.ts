@@ -121,7 +121,10 @@ export function compactWarnings(
   const warnings: PlanNotice[] = [];
   if (publications.length > 0 && identified) {
     warnings.push(
-      notice('PUBLICATION', `Each move goes to the subscribers of ${publications.join(', ')} as an update that changes nothing.`),
+      notice(
+        'PUBLICATION',
+        `Each move goes to the subscribers of ${publications.join(', ')} as an update that changes nothing.`,
+      ),
     );
   }
   if (recomputed.length > 0) {
@@ -135,7 +138,10 @@ export function compactWarnings(
   }
   if (kept.length > 0) {
     warnings.push(
-      notice('INDEX_SKIPPED', `Indexes of exclusion constraints cannot be rebuilt without a lock and stay as they are: ${kept.join(', ')}.`),
+      notice(
+        'INDEX_SKIPPED',
+        `Indexes of exclusion constraints cannot be rebuilt without a lock and stay as they are: ${kept.join(', ')}.`,
+      ),
     );
   }
   if (hasDroppedColumns) {

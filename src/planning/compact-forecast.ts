@@ -34,7 +34,7 @@ export async function compactForecast(
   const facts = await readCompactFacts(context, relation);
   const waste = await readHeapWaste(context, relation);
   const indexes = relation.indexes.filter(({ oid, isValid }) => isValid && !facts.exclusions.includes(oid));
-  const column = facts.column ?? '';
+  const column = facts.column ?? 'ctid';
   const impact = impactOf(relation, waste, indexes, throttle);
   const rights = await checkSubject(context, relation, ['SELECT', 'UPDATE', 'MAINTAIN']);
   return {
@@ -112,7 +112,9 @@ function impactOf(
     bytes: rows === 0 ? 0 : Math.round((left * waste.pages * PAGE_BYTES * rows) / Math.max(waste.rows, 1)),
     estimatedSeconds: Math.ceil(seconds) + 2,
     // Each page of the table and of its indexes changes once after a checkpoint, and each index is written anew.
-    walBytes: Math.round(relation.totalBytes + rows * WAL_BYTES.row + entries * WAL_BYTES.entry + left * indexBytes),
+    walBytes: Math.round(
+      relation.totalBytes + rows * WAL_BYTES.row + entries * WAL_BYTES.entry + left * indexBytes,
+    ),
     diskNeededBytes: Math.round(entries * ENTRY_BYTES),
     bytesReclaimed: Math.round((1 - left) * (waste.pages * PAGE_BYTES + indexBytes)),
     bytesReusable: 0,
