@@ -159,4 +159,4 @@ const HOLDING = new Set(['OLD_SNAPSHOT', 'PREPARED_TRANSACTION', 'REPLICATION_SL
 
 const rewriteAdvice = (bytes: number, ratio: number) =>
   `New rows will use the free space. Only if the table will not grow again by that much, a rewrite would give back about ${bytesInWords(bytes)}, ${percent(ratio)} of it. ` +
-  'No plan does that yet: VACUUM FULL by hand locks everybody out meanwhile, the extension pg_repack does not.';
+  'planReorganization with AUTO chooses how, and locks nobody out.';

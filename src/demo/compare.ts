@@ -36,11 +36,28 @@ export function compare(stage: Stage, before: Picture, after: Picture): void {
   for (const [i, query] of before.queries.entries()) {
     stage.checks.holds(`"${query.name}" gives the same answer`, query.sum === after.queries[i]?.sum);
   }
+  const change = medianChange(before.queries, after.queries);
+  stage.checks.holds(
+    `the workload (${before.queries.flatMap(({ shape }) => shape ?? []).join(', ')}) is faster: the median by ${percent(-change)}`,
+    change <= -WANTED_GAIN,
+  );
   const indexes = (side: 0 | 1) => pairs.reduce((sum, pair) => sum + pair[side].indexBytes, 0);
   stage.checks.holds(
     `indexes take less room: ${bytes(indexes(0))} → ${bytes(indexes(1))}`,
     indexes(1) < indexes(0),
   );
+}
+
+/** What the whole path has to bring to the median of the workload's queries. */
+const WANTED_GAIN = 0.5;
+
+/** Of the workload's queries, each by its own time before; below 0 is faster. */
+export function medianChange(before: readonly QueryTime[], after: readonly QueryTime[]): number {
+  const changes = before
+    .flatMap((was, i) => (was.shape === null ? [] : [(after[i]?.ms ?? Infinity) / was.ms - 1]))
+    .sort((a, b) => a - b);
+  const middle = changes.length / 2;
+  return ((changes[Math.ceil(middle) - 1] ?? NaN) + (changes[Math.floor(middle)] ?? NaN)) / 2;
 }
 
 type Pair = readonly [TableLineFragment, TableLineFragment];
@@ -88,6 +105,7 @@ function totalCells(pairs: readonly Pair[]): string[] {
 
 const TIME_COLUMNS = [
   { title: 'query (median)' },
+  { title: 'shape' },
   { title: 'before', right: true },
   { title: 'after', right: true },
   { title: 'change', right: true },
@@ -95,6 +113,7 @@ const TIME_COLUMNS = [
 
 const timeCells = (was: QueryTime, is: QueryTime | undefined) => [
   was.name,
+  was.shape ?? '',
   milliseconds(was.ms),
   is ? milliseconds(is.ms) : '?',
   is ? signed(is.ms / was.ms - 1) : '?',

@@ -69,7 +69,7 @@ async function play(stage: Stage, login: ShopLogin): Promise<void> {
   await purgeSessions(stage);
   chapter('4. Archive abandoned carts to a table');
   await archiveCarts(stage);
-  chapter('5. Free the dead rows, refresh statistics, rebuild bloated indexes');
+  chapter('5. Put the tables in order: dead rows, free space, indexes, statistics');
   await reorganise(stage, findings);
   chapter('6. Bring a month of events back from the archive');
   await restoreSample(stage, events);

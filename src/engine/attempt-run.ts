@@ -56,10 +56,12 @@ async function withSessions(
   monitor: Session,
 ): Promise<Ending> {
   const { claim, plan } = turn;
-  const relation = await subjectOf(session, turn);
+  await checkIdentity(session, turn);
   await ensureLedger(session);
   await syncHolds(deps.store, session, claim.databaseId, heldTables(plan.spec));
+  // What a dead worker has left running may lock the table that we are about to look at.
   await endLastStatement(session, turn);
+  const relation = await subjectOf(session, turn);
   const position = await takeFence(session, claim.runId, plan.hash, claim.workerId);
   failpoint('takeover.fenced');
   const archive = await RunArchive.open({ deps, turn, session, relation, fence: position.fence });
@@ -94,16 +96,18 @@ async function endLastStatement(session: Session, { plan, claim }: Turn): Promis
   }
 }
 
+async function checkIdentity(session: Session, { plan }: Turn): Promise<void> {
+  if (sameIdentity(await session.transaction(() => readIdentity(session)), plan.spec.identity)) return;
+  throw new Stop(
+    'IDENTITY_CHANGED',
+    'Another database answers at this address than the one the plan was made for.',
+    'FAILED',
+  );
+}
+
 /** The subject as it is now. A run that is only being made safe needs the ledger and the archive, not the table. */
 async function subjectOf(session: Session, { plan, claim }: Turn): Promise<Relation | null> {
   return session.transaction(async () => {
-    if (!sameIdentity(await readIdentity(session), plan.spec.identity)) {
-      throw new Stop(
-        'IDENTITY_CHANGED',
-        'Another database answers at this address than the one the plan was made for.',
-        'FAILED',
-      );
-    }
     const subject = plan.spec.relations[0];
     if (!subject) return null;
     const relation = await readRelationByOid(session, subject.oid);

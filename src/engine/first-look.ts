@@ -6,14 +6,22 @@ import type { Session } from '../target/session.ts';
 import { readTableStatements, type StatementTimes } from '../target/statement-times.ts';
 import { type Measure, measure } from './run-result.ts';
 
+/** Without its text: events are for everybody who may read. */
+export type StatementCount = Pick<StatementTimes, 'id' | 'calls' | 'ms'>;
+
 /** A run's table before its first turn. */
 export interface FirstLook {
   readonly measure: Measure | null;
   /** null: not known */
-  readonly statements: readonly StatementTimes[] | null;
+  readonly statements: readonly StatementCount[] | null;
 }
 
-const IN_ORDER: ReadonlySet<PlanKind> = new Set(['REORGANIZATION', 'REINDEX', 'INDEX_CREATION', 'INDEX_REMOVAL']);
+const IN_ORDER: ReadonlySet<PlanKind> = new Set([
+  'REORGANIZATION',
+  'REINDEX',
+  'INDEX_CREATION',
+  'INDEX_REMOVAL',
+]);
 
 const KIND = 'MEASURED';
 
@@ -31,9 +39,10 @@ export async function firstLook(
     return { measure: await measure(session, relation), statements: null };
   const known = await findEvent(store, run.id, KIND);
   if (known !== null) return known.data as unknown as FirstLook;
+  const statements = await readTableStatements(session, relation.name);
   const look = {
     measure: await measure(session, relation),
-    statements: await readTableStatements(session, relation.name),
+    statements: statements?.map(({ id, calls, ms }) => ({ id, calls, ms })) ?? null,
   };
   const { bytes = 0 } = look.measure ?? {};
   const message = `${relation.schema}.${relation.name} has ${bytes} bytes with its indexes before the run.`;

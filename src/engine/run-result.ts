@@ -4,8 +4,8 @@ import type { Operation } from '../operations/define-operation.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
-import { readStatements, type StatementTimes } from '../target/statement-times.ts';
-import type { FirstLook } from './first-look.ts';
+import { readStatements } from '../target/statement-times.ts';
+import type { FirstLook, StatementCount } from './first-look.ts';
 import { keepOrphansOut } from './keep-orphans-out.ts';
 import { nextAfterReorganization } from './next-step.ts';
 
@@ -65,16 +65,18 @@ export async function resultOf(
 /** Those that nobody has called since the statistics were reset have no figures. */
 async function figuresOf(
   session: Session,
-  statements: readonly StatementTimes[],
+  statements: readonly StatementCount[],
 ): Promise<readonly StatementFigures[]> {
   if (statements.length === 0) return [];
   const now = await readStatements(
     session,
     statements.map(({ id }) => id),
   );
-  return statements.flatMap(({ id, query, calls, ms }) => {
+  return statements.flatMap(({ id, calls, ms }) => {
     const end = now?.find((statement) => statement.id === id);
-    return end ? [{ id, query, before: { calls, ms }, end: { calls: end.calls, ms: end.ms } }] : [];
+    return end
+      ? [{ id, query: end.query, before: { calls, ms }, end: { calls: end.calls, ms: end.ms } }]
+      : [];
   });
 }
 

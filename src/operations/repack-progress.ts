@@ -1,3 +1,4 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
@@ -45,25 +46,38 @@ const LOOK_MS = 1_000;
 
 /** Gives pg_repack up, which itself would wait for ever, when it has waited too long for the same session. */
 export function waitsTooLong(session: Session, words: RepackWords) {
-  const giveUp = new AbortController();
-  let since = performance.now();
-  let looking = false;
+  const [giveUp, left] = [new AbortController(), new AbortController()];
   let reason: string | null = null;
-  const look = async () => {
+  let failure: unknown = null;
+  const watching = watch(session, words, left.signal)
+    .then((holder) => {
+      if (holder !== null)
+        reason = `pg_repack has waited ${PATIENCE_MS / 1_000} s for the transaction of ${holdersInWords([holder])}. Resume when it has ended.`;
+    })
+    .catch((error: unknown) => (failure = error))
+    .finally(() => giveUp.abort()); // also without eyes on it: it must not wait for ever
+  return {
+    signal: giveUp.signal,
+    /** Before the session is used for anything else. */
+    leave: async () => {
+      left.abort();
+      await watching;
+      if (failure !== null) throw failure as Error;
+    },
+    reason: () => reason,
+  };
+}
+
+/** Whom it has waited for too long; null: it was left before. */
+async function watch(session: Session, words: RepackWords, left: AbortSignal): Promise<Holder | null> {
+  let since = performance.now();
+  for (;;) {
+    await rest(LOOK_MS, undefined, { signal: left }).catch(() => undefined); // being left early is how it ends
+    if (left.aborted) return null;
     const holder = words.waitsFor === null ? null : await openTransaction(session, words.waitsFor);
     if (holder === null) since = performance.now();
-    if (holder === null || performance.now() - since < PATIENCE_MS) return;
-    reason = `pg_repack has waited ${PATIENCE_MS / 1_000} s for the transaction of ${holdersInWords([holder])}. Resume when it has ended.`;
-    giveUp.abort();
-  };
-  const timer = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    look()
-      .catch(() => giveUp.abort()) // without eyes on it, it must not wait
-      .finally(() => (looking = false));
-  }, LOOK_MS);
-  return { signal: giveUp.signal, leave: () => clearInterval(timer), reason: () => reason };
+    else if (performance.now() - since >= PATIENCE_MS) return holder;
+  }
 }
 
 async function openTransaction(session: Session, pid: number): Promise<Holder | null> {

@@ -1,5 +1,5 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import type { RepackBy } from '../domain/plan.ts';
-import type { StateCode } from '../domain/run.ts';
 import { Stop } from '../domain/stop.ts';
 import type { Relation } from '../target/catalog.ts';
 import { laneName } from '../target/ledger.ts';
@@ -84,17 +84,9 @@ async function requireClient(version: string): Promise<string> {
   );
 }
 
-const REASONS: Readonly<Record<RepackTrouble, { readonly code: StateCode; readonly reason: string }>> = {
-  LOCKED: { code: 'LOCKED', reason: '' },
-  RIGHTS: {
-    code: 'RIGHTS',
-    reason: 'The server refuses pg_repack a right. Make the plan again: it names what is missing.',
-  },
-  RESOURCE: {
-    code: 'RESOURCE',
-    reason: 'The database ran out of disk, memory or connections. Make room, then resume.',
-  },
-  CONNECTION: { code: 'UNREACHABLE', reason: '' },
+const REASONS = {
+  RIGHTS: 'The server refuses pg_repack a right. Make the plan again: it names what is missing.',
+  RESOURCE: 'The database ran out of disk, memory or connections. Make room, then resume.',
 };
 
 /** What its end means for the run, where the table was not written anew. */
@@ -109,7 +101,7 @@ async function stopOf(session: Session, relation: Relation, trouble: RepackTroub
       `pg_repack could not get its lock on ${name} in ${WAIT_SECONDS} s: ${users} uses the table. Resume when that has ended.`,
     );
   }
-  if (trouble !== null) return new Stop(REASONS[trouble].code, REASONS[trouble].reason);
+  if (trouble !== null) return new Stop(trouble, REASONS[trouble]);
   return new Stop(
     'UNEXPECTED',
     `pg_repack has given up on ${name}; the table is as it was. The server's log says why.`,
@@ -140,6 +132,6 @@ export async function clearLeftovers(session: Session, relation: Relation): Prom
     } catch (error) {
       if (tries === TRIES || !(error instanceof TargetError) || error.failure !== 'LOCKED') throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await rest(250);
   }
 }

@@ -4,7 +4,7 @@ import type { Throttle } from '../domain/run.ts';
 import { compactForecast } from './compact-forecast.ts';
 import { roomFor } from './disk-room.ts';
 import type { MethodForecast } from './method-forecast.ts';
-import { nameOf, type PlanContext } from './plan-context.ts';
+import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import { repackForecast } from './repack-forecast.ts';
 import { freezeShare, type TableLook } from './table-look.ts';
 import { analyzeForecast, FREEZE_SHARE, heldBack, vacuumForecast } from './vacuum-forecast.ts';
@@ -58,11 +58,10 @@ async function chooseRewrite(context: PlanContext, look: TableLook, wanted: Want
       kind: 'NOTHING',
       why: `${found}, and at the pace of late new rows will have used it in about ${days} days.`,
     };
-  const compact = await compactForecast(context, look.relation, wanted.throttle);
-  const held = heldBack(look);
-  if (compact.wins && compact.blockers.length === 0 && held.length === 0)
-    return { kind: 'METHOD', forecast: compact, why: `${found}. ${compact.why}` };
-  const whyNot = compact.wins ? (compact.blockers[0] ?? held[0])?.message : compact.why;
+  const compact = await compactWhereRowsMayGo(context, look, wanted.throttle, false);
+  if (compact.wins && compact.blockers.length === 0)
+    return { kind: 'METHOD', forecast: compact, why: compact.why };
+  const whyNot = compact.wins ? compact.blockers[0]?.message : compact.why;
   const repack = await repackForecast(context, look);
   const room = await roomFor(context, look.relation, repack.impact, wanted.diskFreeBytes);
   const inTheWay = [...repack.blockers, ...room.blockers][0];
@@ -76,6 +75,22 @@ async function chooseRewrite(context: PlanContext, look: TableLook, wanted: Want
     kind: 'NOTHING',
     why: `${found}. COMPACT is not for it: ${whyNot ?? ''} Nor is REPACK: ${inTheWay.message} VACUUM_FULL would give it back, while everybody waits: ask for it by name.`,
   };
+}
+
+/** While somebody may still see the rows where they were, none of their room can be used: the file would grow. */
+export async function compactWhereRowsMayGo(
+  context: PlanContext,
+  look: TableLook,
+  throttle: Throttle,
+  acknowledged: boolean,
+): Promise<MethodForecast> {
+  const { relation } = look;
+  const forecast = await compactForecast(context, relation, throttle, acknowledged);
+  const fixed =
+    relation.kind === 'TABLE'
+      ? []
+      : [notice('NOT_A_TABLE', `${nameOf(relation)} takes no updates, by which rows would move.`)];
+  return { ...forecast, blockers: [...fixed, ...forecast.blockers, ...heldBack(look)] };
 }
 
 const freeInWords = ({ relation, bloat }: TableLook) =>
@@ -115,5 +130,7 @@ function whyNothing({ counters, bloat }: TableLook): string {
   if (bloat === null) return `${small} How much is free within its files could not be read.`;
   if (bloat.wastedBytes === null)
     return `${small} How much is free within its files is not known: ${whyUnknown(bloat)}`;
-  return `${small} ${bytesInWords(bloat.wastedBytes)} lie free within its files: new rows will use them.`;
+  return bloat.wastedBytes === 0
+    ? small
+    : `${small} ${bytesInWords(bloat.wastedBytes)} lie free within its files: new rows will use them.`;
 }

@@ -4,8 +4,7 @@ import type { Throttle } from '../domain/run.ts';
 import { throttleFrom } from '../domain/throttle.ts';
 import type { Relation } from '../target/catalog.ts';
 import { checkSubject, refuseRelation } from './check-subject.ts';
-import { chooseMethod } from './choose-method.ts';
-import { compactForecast } from './compact-forecast.ts';
+import { chooseMethod, compactWhereRowsMayGo } from './choose-method.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
 import { roomFor } from './disk-room.ts';
 import type { MethodForecast } from './method-forecast.ts';
@@ -16,7 +15,7 @@ import { repackForecast } from './repack-forecast.ts';
 import { clusterForecast, vacuumFullForecast } from './rewrite-forecast.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';
 import { lookAtTable, type TableLook } from './table-look.ts';
-import { analyzeForecast, heldBack, vacuumForecast } from './vacuum-forecast.ts';
+import { analyzeForecast, vacuumForecast } from './vacuum-forecast.ts';
 
 /** Puts a table in order by the method that is asked for; AUTO looks which of them helps, and says why. */
 export async function planReorganization(
@@ -86,10 +85,7 @@ async function forecastOf(
     case 'VACUUM':
       return vacuumForecast(look, throttle);
     case 'COMPACT':
-      return compactWhereRowsMayGo(
-        look,
-        await compactForecast(context, look.relation, throttle, input.acknowledgeTriggers ?? false),
-      );
+      return compactWhereRowsMayGo(context, look, throttle, input.acknowledgeTriggers ?? false);
     case 'REPACK':
       return repackForecast(context, look);
     case 'VACUUM_FULL':
@@ -101,12 +97,6 @@ async function forecastOf(
       return analyzeForecast(look);
   }
 }
-
-/** While somebody may still see the rows where they were, none of their room can be used: the file would grow. */
-const compactWhereRowsMayGo = (look: TableLook, forecast: MethodForecast): MethodForecast => ({
-  ...forecast,
-  blockers: [...forecast.blockers, ...heldBack(look)],
-});
 
 /** With what holds for all methods: rights, and room on the disk. */
 async function checked(

@@ -127,7 +127,7 @@ export async function repackHazards(
   if (invalid.length > 0)
     hazards.push(
       notice(
-        'INDEX_INVALID',
+        'INVALID_INDEX',
         `Indexes of ${name} are not valid: ${invalid.join(', ')}. A repack leaves them out or fails on them.`,
         'Rebuild them (planReindex) or drop them first.',
       ),

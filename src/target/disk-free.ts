@@ -21,8 +21,16 @@ export async function readFreeDisk(session: Session, oid: number): Promise<numbe
   const place = await session.transaction(() => session.one<Place>(placeSql(oid)));
   const { dataFolder } = place;
   if (dataFolder === null || !(await isThisServer(dataFolder, place))) return null;
-  const { bavail, bsize } = await statfs(place.location === '' ? dataFolder : place.location);
-  return bavail * bsize;
+  return freeAt(place.location === '' ? dataFolder : place.location);
+}
+
+async function freeAt(folder: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch {
+    return null; // a tablespace that this process may not look at
+  }
 }
 
 /** data_directory is for superusers and members of pg_read_all_settings. */

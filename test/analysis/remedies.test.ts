@@ -11,7 +11,10 @@ const table = { database: 'shop', schema: 'public', table: 'event' };
 const REMEDIES = [
   planRemedy('Reorganization', 'VACUUM', { ...table, method: 'VACUUM' }),
   planRemedy('Reorganization', 'ANALYZE', { ...table, method: 'ANALYZE' }),
+  planRemedy('Reorganization', 'AUTO', { ...table, method: 'AUTO' }),
   planRemedy('Reindex', 'rebuild', { ...table, indexes: ['event_pkey'] }),
+  planRemedy('IndexCreation', 'build', { ...table, columns: ['customer_id'] }),
+  planRemedy('IndexRemoval', 'drop', { database: 'shop', schema: 'public', index: 'event_old' }),
   planRemedy('Archive', 'archive', {
     ...table,
     where: { column: 'occurred_at', op: 'OLDER_THAN', age: 'P365D' },

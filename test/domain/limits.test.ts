@@ -72,6 +72,15 @@ describe('approval', () => {
     ['RESTORE', 'PRODUCTION', { rows: 5_000, share: 1 }, false],
     ['RESTORE', 'PRODUCTION', { rows: 10_000_001, share: 1 }, true],
     ['REINDEX', 'PRODUCTION', { rows: 0, share: 0 }, false],
+    ['INDEX_CREATION', 'PRODUCTION', { rows: 0, share: 0 }, false],
+    ['INDEX_REMOVAL', 'PRODUCTION', { rows: 0, share: 0 }, true],
+    ['INDEX_REMOVAL', 'STAGING', { rows: 0, share: 0 }, false],
+    ['VACUUM', 'PRODUCTION', { rows: 0, share: 0, bytes: 1e15 }, false],
+    ['VACUUM_FULL', 'PRODUCTION', { rows: 0, share: 0 }, true],
+    ['CLUSTER', 'PRODUCTION', { rows: 0, share: 0 }, true],
+    ['CLUSTER', 'STAGING', { rows: 0, share: 0 }, false],
+    ['COMPACT', 'PRODUCTION', { rows: 2_000, share: 0.9, bytes: 1e9 }, false],
+    ['REPACK', 'PRODUCTION', { rows: 0, share: 0, bytes: 1e12 }, true],
   ] as const)('of %s on %s for %j: %s', (kind, environment, impact, needed) => {
     expect(needsApproval(kind, environment, impact)).toBe(needed);
   });

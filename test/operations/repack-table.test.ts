@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect } from '@jest/globals';
+import { readRepackState } from '../../src/target/repack-leftovers.ts';
 import { debianDatabase, itOnDebian } from '../support/postgres.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -55,6 +56,10 @@ describe('a repack by pg_repack', () => {
     const runId = await scene.queue(REPACK);
     const turn = scene.work(runId);
     await eventually('the copy', isHalfDone);
+    const session = await scene.database.session();
+    const state = await session.transaction(() => readRepackState(session, before.oid));
+    expect(state.workers).toHaveLength(1);
+    expect(state.leftovers).toHaveLength(4);
     await scene.cancel(runId);
     expect(await turn).toMatchObject({ state: 'CANCELLED' });
     expect(await scene.figures()).toEqual(before);
@@ -85,18 +90,23 @@ describe('a repack by pg_repack', () => {
     await scene.isIntact();
   });
 
-  itOnDebian('waits for a lock a second at a time, ends nobody, names who holds it, and goes on later', async () => {
-    const writer = await scene.holding(`LOCK TABLE ${TABLE} IN ROW EXCLUSIVE MODE`);
-    const runId = await scene.queue(REPACK);
-    const turn = scene.work(runId);
-    const waits = `SELECT FROM pg_locks WHERE NOT granted AND relation = '${TABLE}'::regclass`;
-    await eventually('the wait', async () => (await scene.database.run(waits)).length > 0);
-    expect(await scene.database.run(`SELECT count(*)::int AS rows FROM ${TABLE}`)).toEqual([{ rows: 8_000 }]);
-    const paused = await turn;
-    expect(paused).toMatchObject({ state: 'PAUSED', stateCode: 'LOCKED' });
-    expect(paused.stateReason).toContain(`pid ${writer.pid} (holder`);
-    await writer.letGo();
-    expect(await scene.resume(runId)).toMatchObject({ state: 'SUCCEEDED' });
-    await scene.isIntact();
-  });
+  itOnDebian(
+    'waits for a lock a second at a time, ends nobody, names who holds it, and goes on later',
+    async () => {
+      const writer = await scene.holding(`LOCK TABLE ${TABLE} IN ROW EXCLUSIVE MODE`);
+      const runId = await scene.queue(REPACK);
+      const turn = scene.work(runId);
+      const waits = `SELECT FROM pg_locks WHERE NOT granted AND relation = '${TABLE}'::regclass`;
+      await eventually('the wait', async () => (await scene.database.run(waits)).length > 0);
+      expect(await scene.database.run(`SELECT count(*)::int AS rows FROM ${TABLE}`)).toEqual([
+        { rows: 8_000 },
+      ]);
+      const paused = await turn;
+      expect(paused).toMatchObject({ state: 'PAUSED', stateCode: 'LOCKED' });
+      expect(paused.stateReason).toContain(`pid ${writer.pid} (holder`);
+      await writer.letGo();
+      expect(await scene.resume(runId)).toMatchObject({ state: 'SUCCEEDED' });
+      await scene.isIntact();
+    },
+  );
 });

@@ -38,6 +38,8 @@ export async function makePlanning(
   options: {
     environment?: Environment;
     version?: Version;
+    /** another than one of that version */
+    database?: () => Promise<TestDatabase>;
     budgetMs?: number;
     role?: string;
     sql?: string;
@@ -46,7 +48,7 @@ export async function makePlanning(
   } = {},
 ): Promise<Planning> {
   const control = await testStore();
-  const target = await testDatabase(options.version);
+  const target = await (options.database ?? (() => testDatabase(options.version)))();
   const { store } = control;
   const { host, port, user, password } = target.address;
   if (options.sql !== undefined) {

@@ -63,9 +63,10 @@ const MAKE = `
   CREATE INDEX "Item by ""note""" ON ${TABLE} (note);
   DELETE FROM ${TABLE} WHERE id % 5 > 1`;
 
-export async function reorganizationScene(database: TestDatabase): Promise<ReorganizationScene> {
+export async function reorganizationScene(database: TestDatabase, more = ''): Promise<ReorganizationScene> {
   const engine = await testEngine(database, SHORT_LEASE);
   await database.run(MAKE);
+  if (more !== '') await database.run(more);
   const clients: pg.Client[] = [];
   const rows = () => fingerprintOf(database, `SELECT * FROM ${TABLE}`);
   const [original, indexes] = [await rows(), await indexesOf(database)];
@@ -98,7 +99,8 @@ export async function reorganizationScene(database: TestDatabase): Promise<Reorg
       await ended;
       expect(await endOf(turn)).toBe('SIGKILL');
       await rest(SHORT_LEASE.leaseMs + 200);
-      await engine.deps.store.prisma.$executeRaw`UPDATE run SET state = 'INTERRUPTED', "workerId" = NULL WHERE id = ${runId}::uuid AND "leaseUntil" < now()`;
+      await engine.deps.store.prisma
+        .$executeRaw`UPDATE run SET state = 'INTERRUPTED', "workerId" = NULL WHERE id = ${runId}::uuid AND "leaseUntil" < now()`;
     },
     figures: async () => {
       const [row] = await database.run(

@@ -62,23 +62,18 @@ function titleOf({ schema, name, bloat, deadRows }: MeasuredTable): string {
   return `${schema}.${name} is ${percent(bloat.ratio)} ${what} (${bytesInWords(bloat.wastedBytes ?? 0)})`;
 }
 
-/** Free room goes back to the disk by a rewrite only, which no plan does; the remedy is what helps without one, if anything does. */
-function remedyOf(table: MeasuredTable, database: string): Remedy | null {
+/** Dead rows come first: what is free after them is known only then. */
+function remedyOf(table: MeasuredTable, database: string): Remedy {
   const input = { database, schema: table.schema, table: table.name };
   if (table.bloat.verdict === 'NEEDS_VACUUM' || hasDeadRows(table))
     return planRemedy('Reorganization', 'Plan a VACUUM: it makes the room of dead rows usable again.', {
       ...input,
       method: 'VACUUM',
     });
-  const indexes = table.indexes.filter(({ bloat }) => bloat.verdict === 'NEEDS_REWRITE');
-  if (indexes.length === 0) return null;
   return planRemedy(
-    'Reindex',
-    "Plan to rebuild the table's bloated indexes: their part goes back to the disk.",
-    {
-      ...input,
-      indexes: indexes.map(({ name }) => name),
-    },
+    'Reorganization',
+    'Plan what gives the free space back to the disk: AUTO chooses, in place where it can, and says why.',
+    { ...input, method: 'AUTO' },
   );
 }
 
