@@ -14,13 +14,15 @@ export interface CompactState {
   readonly blocks: number;
   /** all rows from this block on have been moved, but those that were locked, or came later */
   readonly block: number;
+  /** the first block that all rows behind it had left in some round; 0: not known yet */
+  readonly goal: number;
   /** times in a row that a round has come to nothing: the end could not be emptied, or VACUUM did not give it back */
   readonly stuck: number;
   /** indexes built anew */
   readonly indexes: number;
 }
 
-const START: CompactState = { phase: 'VACUUM', round: 0, blocks: 0, block: 0, stuck: 0, indexes: 0 };
+const START: CompactState = { phase: 'VACUUM', round: 0, blocks: 0, block: 0, goal: 0, stuck: 0, indexes: 0 };
 
 /** Rows that others put behind the end again and again are moved so often. */
 const MAX_ROUNDS = 5;
@@ -47,9 +49,16 @@ export const nextRound = (state: CompactState, blocks: number): CompactState => 
 export const onceMore = (state: CompactState, change: Partial<CompactState>): CompactState | null =>
   state.stuck + 1 < MAX_STUCK ? { ...state, ...change, stuck: state.stuck + 1 } : null;
 
+/** The descent is over; a later one may be stopped early by rows that nobody can remove yet. */
+export const reached = (state: CompactState): CompactState => ({
+  ...state,
+  phase: 'SWEEP',
+  goal: state.goal === 0 ? state.block : Math.min(state.goal, state.block),
+});
+
 /** Whether VACUUM has given back all that it ever would. */
-export const isGivenBack = ({ block }: CompactState, blocks: number): boolean =>
-  blocks - block <= leastGiven(blocks);
+export const isGivenBack = ({ goal }: CompactState, blocks: number): boolean =>
+  blocks - goal <= leastGiven(blocks);
 
 /** The first descent has found next to no room, and nobody has looked whether the free space map knows all there is. */
 export const isDoubtful = ({ round, blocks: before }: CompactState, blocks: number): boolean =>

@@ -21,9 +21,10 @@ import {
   isLastRound,
   nextRound,
   onceMore,
+  reached,
   resumed,
 } from './compact-state.ts';
-import { compactVacuum, endKept } from './compact-vacuum.ts';
+import { compactVacuum, endKept, readHolders } from './compact-vacuum.ts';
 import type { BatchSize, BatchWork, Json, OperationContext, Piece, Statement } from './define-operation.ts';
 import { dropUnfinished } from './drop-unfinished.ts';
 import { placesCondition } from './pick-rows.ts';
@@ -145,7 +146,7 @@ class CompactWork implements BatchWork {
       case 'DESCENT':
         this.#list = await this.#listFrom(state.block, MAX_SWEPT);
         [this.#block, this.#line] = [0, 0];
-        return { ...state, phase: 'SWEEP' };
+        return reached(state);
       case 'SWEEP':
         return { ...state, phase: 'VACUUM' };
       case 'REREAD':
@@ -164,7 +165,7 @@ class CompactWork implements BatchWork {
     const done = indexAt(state, 0, this.#context.spec.indexes.length);
     if (isGivenBack(state, this.#blocks))
       return isDoubtful(state, this.#blocks) ? { ...state, phase: 'REREAD' } : done;
-    const isEmpty = (await this.#listFrom(state.block, 1)).size === 0;
+    const isEmpty = (await this.#listFrom(state.goal, 1)).size === 0;
     if (!isEmpty && hasMoved && !isLastRound(state)) return nextRound(state, this.#blocks);
     return (await this.#onceMore(state, isEmpty)) ?? done;
   }
@@ -180,24 +181,9 @@ class CompactWork implements BatchWork {
       await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
       return again;
     }
-    if (isEmpty || (await this.#someLocked(state.block))) throw await endKept(session, relation);
+    const holders = await readHolders(session, relation);
+    if (isEmpty || holders.length > 0) throw endKept(relation, holders);
     return null;
-  }
-
-  /** Whether somebody keeps rows from a block on from being moved. */
-  #someLocked(block: number): Promise<boolean> {
-    const { session, relation } = this.#context;
-    const where = sql`ctid >= ${literal(`(${block},0)`)}::pg_catalog.tid`;
-    const table = ident(relation.schema, relation.name);
-    return session.transaction(async () => {
-      const { all } = await session.one<{ all: number }>(
-        sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS all FROM ONLY ${table} WHERE ${where}`,
-      );
-      const { free } = await session.one<{ free: number }>(
-        sql`SELECT pg_catalog.count(*)::pg_catalog.int4 AS free FROM (${lockableRows(this.#mover, where)}) AS lockable`,
-      );
-      return free < all;
-    });
   }
 
   /** Writes down what comes next. */

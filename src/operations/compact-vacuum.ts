@@ -2,7 +2,7 @@ import { Stop } from '../domain/stop.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { fromCatalog, ident, integer, type Sql, sql, toText } from '../target/sql.ts';
-import { type Holder, holdersInWords, readTableUsers } from '../target/waits.ts';
+import { type Holder, holdersInWords } from '../target/waits.ts';
 import type { Statement } from './define-operation.ts';
 import { sized } from './sized.ts';
 import { readVacuumProgress } from './vacuum-table.ts';
@@ -52,23 +52,31 @@ async function tableBytes(session: Session, oid: number): Promise<number> {
   return bytes;
 }
 
-/** Who keeps the end where it is: by a lock on rows or on the table, or by a snapshot that may still see what was moved. */
-export async function endKept(session: Session, { schema, name, oid }: Relation): Promise<Stop> {
-  const users = await readTableUsers(session, oid);
-  const holders = users.length > 0 ? users : await readSnapshots(session);
+/** A run has tried for longer than this. */
+const OLD_SECONDS = 2;
+
+/** Whose transactions keep the end where it is: by locks on rows or on the table, or since they may still see what was moved. */
+export const readHolders = (session: Session, { oid }: Relation): Promise<readonly Holder[]> =>
+  session.transaction(() =>
+    session.query<Holder>(sql`
+      SELECT a.pid, nullif(a.application_name, '') AS name, a.xact_start::pg_catalog.timestamptz(0)::pg_catalog.text AS since
+        FROM pg_catalog.pg_stat_activity AS a
+       WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.backend_type = 'client backend'
+         AND a.datname = pg_catalog.current_database()
+         AND a.xact_start < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => ${integer(OLD_SECONDS)})
+         AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL
+              OR EXISTS (SELECT FROM pg_catalog.pg_locks AS l
+                          WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.relation = ${integer(oid)}))
+      UNION ALL
+      SELECT 0, NULL, NULL FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()
+       ORDER BY since NULLS LAST, pid LIMIT 3`),
+  );
+
+export const endKept = ({ schema, name }: Relation, holders: readonly Holder[]): Stop => {
   const who =
-    holders.length > 0 ? holdersInWords(holders) : 'a replication slot, a standby or a prepared transaction';
+    holders.length > 0 ? holdersInWords(holders) : 'another session, a replication slot or a standby';
   return new Stop(
     'LOCKED',
     `The end of ${schema}.${name} cannot be emptied and given back: ${who} uses the table, or may still see rows there. Resume when that has ended.`,
   );
-}
-
-const readSnapshots = (session: Session): Promise<readonly Holder[]> =>
-  session.transaction(() =>
-    session.query<Holder>(sql`
-      SELECT pid, nullif(application_name, '') AS name, xact_start::pg_catalog.timestamptz(0)::pg_catalog.text AS since
-        FROM pg_catalog.pg_stat_activity
-       WHERE backend_xmin IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() AND datname = pg_catalog.current_database()
-       ORDER BY pg_catalog.age(backend_xmin) DESC, pid LIMIT 1`),
-  );
+};

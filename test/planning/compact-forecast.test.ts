@@ -89,7 +89,11 @@ describe('the plan of a compaction', () => {
   });
 
   it('is refused where it cannot win, with the reason and what would', async () => {
-    const [dense, toasted, fixed] = [await compact('dense'), await compact('toasted'), await compact('fixed')];
+    const [dense, toasted, fixed] = [
+      await compact('dense'),
+      await compact('toasted'),
+      await compact('fixed'),
+    ];
     expect([dense, toasted, fixed].map(codes)).toEqual(Array(3).fill(['METHOD_UNSUITABLE']));
     expect(message(dense)).toMatch(/nothing to gain/);
     expect(message(toasted)).toMatch(/in its TOAST table.*REPACK or VACUUM_FULL/);
