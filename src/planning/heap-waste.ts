@@ -1,5 +1,7 @@
+import type { MeasuredTable } from '../analysis/define-analysis.ts';
 import { estimateHeap } from '../analysis/estimate-heap.ts';
 import { estimateToast } from '../analysis/estimate-toast.ts';
+import type { Packing } from '../analysis/pack-rows.ts';
 import { readColumns } from '../analysis/read-columns.ts';
 import { readTables } from '../analysis/read-tables.ts';
 import { sampleTables, SAMPLING_BUDGET } from '../analysis/sample-rows.ts';
@@ -43,15 +45,23 @@ export async function readHeapWaste(
   const table = { ...row, columns: (await readColumns(session, scope)).get(oid) ?? [] };
   const sample = (await sampleTables(session, [table], deps.clock, SAMPLING_BUDGET)).get(oid) ?? null;
   const heap = estimateHeap(table, sample?.heap ?? null);
-  const toast = table.toast ? estimateToast(table.toast, sample?.toast ?? null) : null;
-  const toastBytes = (table.toast?.pages.count ?? 0) * PAGE_BYTES;
   return {
     rows: table.liveRows,
     pages: table.pages.count,
-    neededPages: heap.known ? Math.ceil(heap.neededBytes / PAGE_BYTES) : null,
-    doubt: heap.known ? null : `${heap.detail} ${heap.advice}`,
-    toastBytes,
-    toastWaste: toast === null ? 0 : toast.known ? Math.max(0, toastBytes - toast.neededBytes) : null,
+    ...(heap.known
+      ? { neededPages: Math.ceil(heap.neededBytes / PAGE_BYTES), doubt: null }
+      : { neededPages: null, doubt: `${heap.detail} ${heap.advice}` }),
+    ...toastOf(table, sample?.toast ?? null),
     hasDroppedColumns: table.columns.some(({ dropped }) => dropped),
   };
+}
+
+function toastOf(
+  { toast }: Pick<MeasuredTable, 'toast'>,
+  sample: Packing | null,
+): Pick<HeapWaste, 'toastBytes' | 'toastWaste'> {
+  if (toast === null) return { toastBytes: 0, toastWaste: 0 };
+  const toastBytes = toast.pages.count * PAGE_BYTES;
+  const estimate = estimateToast(toast, sample);
+  return { toastBytes, toastWaste: estimate.known ? Math.max(0, toastBytes - estimate.neededBytes) : null };
 }
