@@ -1,3 +1,4 @@
+import type { Remedy } from '../domain/finding.ts';
 import type { Severity } from '../domain/words.ts';
 import { quoteIdent } from '../target/sql.ts';
 import {
@@ -9,6 +10,7 @@ import {
   severityOfBytes,
 } from './define-analysis.ts';
 import { answersTheSame, covers } from './index-coverage.ts';
+import { planRemedy } from './remedies.ts';
 import { findUnused } from './unused-indexes.ts';
 import { isIdle, scansOf } from './usage-counters.ts';
 
@@ -145,6 +147,19 @@ export const nameOf = (index: Pick<IndexFacts, 'schema' | 'name'>) =>
   `${quoteIdent(index.schema)}.${quoteIdent(index.name)}`;
 
 export const withSize = (index: IndexFacts) => `${index.name} (${bytesInWords(index.sizeBytes)})`;
+
+/** null: PostgreSQL cannot drop the index of a partitioned table concurrently; people may choose a quiet time. */
+export const removalRemedy = (
+  index: Pick<IndexFacts, 'schema' | 'name' | 'isPartitioned'>,
+  database: string,
+): Remedy | null =>
+  index.isPartitioned
+    ? null
+    : planRemedy(
+        'IndexRemoval',
+        `Plan to drop ${quoteIdent(index.name)}, without locking. planRestore with the runId builds it again.`,
+        { database, schema: index.schema, index: index.name },
+      );
 
 /** How to drop it and how to get it back. PostgreSQL cannot drop a partitioned index concurrently. */
 export function dropAdvice(index: IndexFacts): string {

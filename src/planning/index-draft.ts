@@ -7,6 +7,7 @@ import { ident, literal, sql, toText } from '../target/sql.ts';
 import { missingRights, ownerNeed, schemaNeeds } from './check-rights.ts';
 import { checkServer, refuseRelation } from './check-subject.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
+import { roomFor } from './disk-room.ts';
 import { indexCreationForecast } from './index-forecast.ts';
 import { oldTransactions } from './old-transactions.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
@@ -28,6 +29,8 @@ export async function indexDraft(context: PlanContext, wanted: IndexesToBuild): 
     ({ code }) => code === 'UNSAFE_TABLE' || relation.kind !== 'MATERIALIZED_VIEW',
   );
   const heapBytes = [relation, ...partitions].reduce((sum, table) => sum + table.heapBytes, 0);
+  const impact = indexCreationForecast(heapBytes, wanted.bytes);
+  const room = await roomFor(context, relation, impact, null);
   return {
     operation: { kind: 'INDEX_CREATION', indexes: wanted.indexes },
     relations: wanted.relations,
@@ -36,7 +39,7 @@ export async function indexDraft(context: PlanContext, wanted: IndexesToBuild): 
     throttle: DEFAULT_THROTTLE,
     holds: [],
     cutoff: null,
-    impact: indexCreationForecast(heapBytes, wanted.bytes),
+    impact: { ...impact, diskFreeBytes: room.freeBytes },
     effects: [],
     locks: locksOf(wanted),
     blockers: [
@@ -44,6 +47,7 @@ export async function indexDraft(context: PlanContext, wanted: IndexesToBuild): 
       ...(unsafe.length > 0 ? [] : [...checkServer(context), ...(await missing(context, relation))]),
       ...(await nameBlockers(context, wanted.indexes)),
       ...wanted.blockers,
+      ...room.blockers,
     ],
     warnings: [...wanted.warnings, ...(await oldTransactions(context))],
     steps: [LEDGER_STEP, ...wanted.indexes.flatMap(stepsOf)],

@@ -156,7 +156,7 @@ async function definitionOf(
 ): Promise<string> {
   const { definition } = await session.transaction(() =>
     session.one<{ definition: string }>(sql`
-      SELECT pg_catalog.format('CREATE %sINDEX %I ON %I.%I USING btree (%s)', ${index.unique ? 'UNIQUE ' : ''}, ${index.name}, ${schema}, ${table},
+      SELECT pg_catalog.format('CREATE %sINDEX %I ON %I.%I USING btree (%s)', ${index.unique ? 'UNIQUE ' : ''}::pg_catalog.text, ${index.name}::pg_catalog.text, ${schema}::pg_catalog.text, ${table}::pg_catalog.text,
                (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.name), ', ' ORDER BY u.i)
                   FROM pg_catalog.unnest(${index.columns}::pg_catalog.text[]) WITH ORDINALITY u (name, i))) AS definition`),
   );

@@ -8,6 +8,7 @@ import { dropIndexSql, reindexSql } from '../target/index-statements.ts';
 import { integer, sql, toText } from '../target/sql.ts';
 import { checkSubject, refuseRelation } from './check-subject.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
+import { roomFor } from './disk-room.ts';
 import { reindexForecast } from './forecast.ts';
 import { oldTransactions } from './old-transactions.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
@@ -28,6 +29,11 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
   const amcheck = input.amcheck === true ? await schemaOfAmcheck(context) : null;
   const rights =
     unsafe.length > 0 ? [] : (await checkSubject(context, relation, ['MAINTAIN'])).filter(mattersHere);
+  const impact = reindexForecast(
+    indexes.map(({ sizeBytes }) => sizeBytes),
+    await wasteOf(context, relation, indexes),
+  );
+  const room = await roomFor(context, relation, impact, null);
   return {
     operation: {
       kind: 'REINDEX',
@@ -41,10 +47,7 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
     throttle: DEFAULT_THROTTLE,
     holds: [],
     cutoff: null,
-    impact: reindexForecast(
-      indexes.map(({ sizeBytes }) => sizeBytes),
-      await wasteOf(context, relation, indexes),
-    ),
+    impact: { ...impact, diskFreeBytes: room.freeBytes },
     effects: [],
     locks:
       indexes.length + leftovers.length === 0
@@ -54,6 +57,7 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
       ...unsafe,
       ...rights,
       ...(input.amcheck === true && amcheck === null ? [AMCHECK_MISSING] : []),
+      ...room.blockers,
     ],
     warnings: [
       ...skipped.map(skippedWarning),

@@ -4,6 +4,7 @@ import {
   columnsOf,
   dropAdvice,
   indexEvidence,
+  removalRemedy,
   removalSeverity,
   type Superfluous,
   superfluousIndexes,
@@ -45,6 +46,6 @@ function faultOf(
       mayGo: indexEvidence(index, context),
       mustStay: { ...indexEvidence(keeper, context), duties: keeper.duties },
     },
-    remedy: null,
+    remedy: removalRemedy(index, context.databaseName),
   };
 }

@@ -74,7 +74,7 @@ function judge(index: InvalidIndex, table: MeasuredTable | undefined): Pick<Foun
 }
 
 function faultOf(found: Found, context: AnalysisContext): FoundFault {
-  const { index, table, parts, cure, twin } = found;
+  const { index, table, parts, twin } = found;
   const figures = [...(table?.indexes ?? []), ...(table?.partitionedIndexes ?? [])].find(
     ({ oid }) => oid === index.oid,
   );
@@ -99,7 +99,7 @@ function faultOf(found: Found, context: AnalysisContext): FoundFault {
       sameAs: twin?.name ?? null,
       missingIn: parts.map(({ schema, table: name }) => `${schema}.${name}`),
     },
-    remedy: cure === 'REBUILD' && table !== undefined ? rebuild(index, table, context.databaseName) : null,
+    remedy: remedyOf(found, context.databaseName),
   };
 }
 
@@ -137,6 +137,17 @@ function whatToDo({ index, parts, cure }: Found): string {
     case 'COMPLETE':
       return completionOf(index, parts);
   }
+}
+
+function remedyOf({ index, table, cure }: Found, database: string): Remedy | null {
+  if (index.isToast || table === undefined) return null;
+  if (cure === 'REBUILD') return rebuild(index, table, database);
+  if (cure === 'COMPLETE') return null;
+  return planRemedy('IndexRemoval', `Plan to drop ${quoteIdent(index.name)}, which no query uses.`, {
+    database,
+    schema: index.schema,
+    index: index.name,
+  });
 }
 
 function rebuild(index: InvalidIndex, table: MeasuredTable, database: string): Remedy {

@@ -1,4 +1,4 @@
-import type { FoundFault } from '../../domain/finding.ts';
+import type { FoundFault, Remedy } from '../../domain/finding.ts';
 import type { Severity } from '../../domain/words.ts';
 import { quoteIdent, sql } from '../../target/sql.ts';
 import { readCatalog } from '../catalog-query.ts';
@@ -10,6 +10,7 @@ import {
 } from '../define-analysis.ts';
 import { isServed, type Service, serviceOf } from '../foreign-key-service.ts';
 import { type ForeignKeyFigures, readForeignKeys } from '../foreign-keys.ts';
+import { planRemedy } from '../remedies.ts';
 import { countedPeriod } from '../usage-counters.ts';
 
 /** Reading less than this takes no longer than a look-up that anybody would notice. */
@@ -136,8 +137,28 @@ function faultOf(
       unserved: leaves.map((leaf) => `${leaf.schema}.${leaf.name}`),
       doubts,
     },
-    remedy: null,
+    remedy: doubts.length > 0 ? null : remedyOf(key, leaves, leavesOf, context.databaseName),
   };
+}
+
+/** One plan builds it for the table, or for the one partition that lacks it; what a plain index does not serve is left to people. */
+function remedyOf(
+  key: ForeignKeyFigures,
+  leaves: readonly MeasuredTable[],
+  leavesOf: LeavesOf,
+  database: string,
+): Remedy | null {
+  if (key.isPeriod || key.columns.some(({ cast, collate }) => cast !== null || collate !== null)) return null;
+  const [only] = leaves;
+  const isOne = leaves.length === 1 && leavesOf(key.tableOid).length > 1;
+  const { schema, table } = isOne && only ? { schema: only.schema, table: only.name } : key;
+  const columns = key.columns.map(({ name }) => name);
+  return planRemedy('IndexCreation', 'Plan to build the index, without locking out writers.', {
+    database,
+    schema,
+    table,
+    columns,
+  });
 }
 
 const sum = <T>(list: readonly T[], figure: (item: T) => number) =>

@@ -4,6 +4,7 @@ import {
   columnsOf,
   dropAdvice,
   indexEvidence,
+  removalRemedy,
   removalSeverity,
   type Superfluous,
   superfluousIndexes,
@@ -51,7 +52,7 @@ function faultOf({ table, index, keeper }: Superfluous, context: AnalysisContext
       mustStay: { ...indexEvidence(keeper, context), duties: keeper.duties },
       doubts,
     },
-    remedy: null,
+    remedy: removalRemedy(index, context.databaseName),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   columnsOf,
   decide,
   dropAdvice,
+  removalRemedy,
   removalSeverity,
   unsureOfLocked,
   withTheirParts,
@@ -59,7 +60,7 @@ function faultOf(
       replicas: replicasInEvidence(context),
       doubts,
     },
-    remedy: null,
+    remedy: doubts.length > 0 ? null : removalRemedy(index, context.databaseName),
   };
 }
 

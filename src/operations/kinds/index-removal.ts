@@ -47,7 +47,9 @@ export const indexRemoval = {
   },
 } satisfies Operation<IndexRemoval>;
 
+/** Where the index is gone, a worker before this one has dropped it: the plan was looked at again when the run started. */
 async function refuseDrift({ session, spec, plan, relation }: OperationContext<IndexRemoval>): Promise<void> {
+  if ((await readIndexByOid(session, spec.index.oid)) === null) return;
   const planned = plan.relations[0]?.fingerprint;
   const drift =
     (await readFingerprint(session, relation.oid)) === planned

@@ -99,7 +99,10 @@ describe.each(VERSIONS)('INVALID_INDEX on PostgreSQL %i', (version) => {
     expect((await found()).faults).toMatchObject([{ severity: 'WARNING' }]);
     expect((await found()).faults[0]!.detail).toContain('While rows repeat, it cannot be finished.');
     await set('indisunique = false, indislive = false');
-    expect((await found()).faults[0]).toMatchObject({ remedy: null, evidence: { isLive: false } });
+    expect((await found()).faults[0]).toMatchObject({
+      remedy: { variables: { input: { index: 'stuck' } } },
+      evidence: { isLive: false },
+    });
     await set('indislive = true');
   });
 
@@ -118,7 +121,7 @@ describe.each(VERSIONS)('INVALID_INDEX on PostgreSQL %i', (version) => {
     const own = faults.find(({ index }) => index === 'thing_a_ccnew')!;
     expect(own).toMatchObject({
       table: LONG,
-      remedy: null,
+      remedy: { variables: { input: { database: 'shop', schema: 'public', index: 'thing_a_ccnew' } } },
       evidence: { isLeftover: true, sameAs: 'thing_a' },
     });
     expect(own.detail).toContain(

@@ -61,7 +61,10 @@ describe.each(VERSIONS)('MISSING_FOREIGN_KEY_INDEX on PostgreSQL %i', (version) 
       },
     ]);
     const [fault] = faults;
-    expect(fault).toMatchObject({ rows: 20_000, wastedBytes: null, remedy: null });
+    expect(fault).toMatchObject({ rows: 20_000, wastedBytes: null });
+    expect(fault!.remedy?.variables).toEqual({
+      input: { database: 'shop', schema: 'public', table: CHILD, columns: [COLUMN] },
+    });
     expect(fault!.evidence).toMatchObject({
       referencing: { rows: 20_000 },
       referenced: [

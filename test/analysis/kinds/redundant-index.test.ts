@@ -47,7 +47,7 @@ describe.each(VERSIONS)('REDUNDANT_INDEX on PostgreSQL %i', (version) => {
         index: 'short',
         columns: ['a'],
         rows: null,
-        remedy: null,
+        remedy: { variables: { input: { database: 'shop', schema: 'public', index: 'short' } } },
       },
     ]);
     expect(faults[0]!.wastedBytes).toBeGreaterThan(500_000);

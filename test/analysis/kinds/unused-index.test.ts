@@ -64,7 +64,10 @@ describe.each(availableVersions())('UNUSED_INDEX on PostgreSQL %i', (version) =>
     await inTurn(database, 'CREATE INDEX customer_unused ON customer (country, note)');
     const { faults } = await ask(unusedIndex, database, { watchedSince: LONG_AGO });
     expect(faults.map((fault) => fault.index)).toEqual(['customer_unused']);
-    expect(faults[0]).toMatchObject({ kind: 'UNUSED_INDEX', columns: ['country', 'note'], remedy: null });
+    expect(faults[0]).toMatchObject({ kind: 'UNUSED_INDEX', columns: ['country', 'note'] });
+    expect(faults[0]!.remedy?.variables).toEqual({
+      input: { database: 'shop', schema: 'public', index: 'customer_unused' },
+    });
     expect(faults[0]!.detail).toContain('DROP INDEX CONCURRENTLY "public"."customer_unused"');
     expect(faults[0]!.detail).toContain(
       'CREATE INDEX customer_unused ON public.customer USING btree (country, note)',
