@@ -34,7 +34,7 @@ export async function isUsed(session: Session): Promise<boolean> {
         SELECT FROM pg_catalog.pg_stat_activity
          WHERE backend_type = 'client backend' AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
            AND NOT pg_catalog.starts_with(coalesce(application_name, ''), 'declutter')
-           AND coalesce(state_change OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) interval '5 seconds', true)) AS used`),
+           AND coalesce(state_change OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) interval '5 seconds'), true)) AS used`),
   );
   return used;
 }
