@@ -19,6 +19,9 @@ export interface Watched {
   readonly seconds: number;
 }
 
+/** Connected already: what it sees begins with the work. */
+type Watch = () => Promise<number>;
+
 /** Does the work with a writer, and eyes on disk and locks, beside it. */
 export async function watched(
   server: BenchServer,
@@ -28,10 +31,10 @@ export async function watched(
   const over = new AbortController();
   const before = await read(server, database);
   const watching = [
-    longestWrite(server, database, over.signal),
-    peakBytes(server, database, over.signal),
-    longestLock(server, database, over.signal),
-  ];
+    await longestWrite(server, database, over.signal),
+    await peakBytes(server, database, over.signal),
+    await longestLock(server, database, over.signal),
+  ].map((begin) => begin());
   const begun = performance.now();
   try {
     await work();
@@ -55,56 +58,62 @@ async function read(server: BenchServer, database: string): Promise<{ bytes: num
 }
 
 /** One row after the other, all of them there from the beginning. */
-async function longestWrite(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
+async function longestWrite(server: BenchServer, database: string, over: AbortSignal): Promise<Watch> {
   const client = await server.connect(database);
   const { rows } = await client.query<{ id: string }>(
     'SELECT id FROM public.records TABLESAMPLE system (1) LIMIT 1000',
   );
-  let longest = 0;
-  for (let turn = 0; !over.aborted; turn += 1) {
-    const begun = performance.now();
-    await client.query(`UPDATE public.records SET status = 'probed' WHERE id = $1`, [
-      rows[turn % rows.length]?.id,
-    ]);
-    longest = Math.max(longest, performance.now() - begun);
-    await rest(PROBE_MS);
-  }
-  await client.end();
-  return longest;
+  return async () => {
+    let longest = 0;
+    for (let turn = 0; !over.aborted; turn += 1) {
+      const begun = performance.now();
+      await client.query(`UPDATE public.records SET status = 'probed' WHERE id = $1`, [
+        rows[turn % rows.length]?.id,
+      ]);
+      longest = Math.max(longest, performance.now() - begun);
+      await rest(PROBE_MS);
+    }
+    await client.end();
+    return longest;
+  };
 }
 
-async function peakBytes(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
+async function peakBytes(server: BenchServer, database: string, over: AbortSignal): Promise<Watch> {
   const client = await server.connect('postgres');
-  let peak = 0;
-  while (!over.aborted) {
-    const { rows } = await client.query<{ bytes: number }>(
-      `SELECT pg_database_size('${database}')::float8 AS bytes`,
-    );
-    peak = Math.max(peak, rows[0]?.bytes ?? 0);
-    await rest(DISK_MS);
-  }
-  await client.end();
-  return peak;
+  return async () => {
+    let peak = 0;
+    while (!over.aborted) {
+      const { rows } = await client.query<{ bytes: number }>(
+        `SELECT pg_database_size('${database}')::float8 AS bytes`,
+      );
+      peak = Math.max(peak, rows[0]?.bytes ?? 0);
+      await rest(DISK_MS);
+    }
+    await client.end();
+    return peak;
+  };
 }
 
 /** By the same session in the same mode, from the first look that saw it to the last. */
-async function longestLock(server: BenchServer, database: string, over: AbortSignal): Promise<number> {
+async function longestLock(server: BenchServer, database: string, over: AbortSignal): Promise<Watch> {
   const client = await server.connect(database);
-  const since = new Map<string, number>();
-  let longest = 0;
-  while (!over.aborted) {
-    const now = performance.now();
-    const { rows } = await client.query<{ held: string }>(HELD);
-    const held = new Set(rows.map((row) => row.held));
-    for (const key of since.keys()) if (!held.has(key)) since.delete(key);
-    for (const key of held) {
-      if (!since.has(key)) since.set(key, now);
-      longest = Math.max(longest, performance.now() - (since.get(key) ?? now));
+  return async () => {
+    const since = new Map<string, number>();
+    let longest = 0;
+    while (!over.aborted) {
+      const now = performance.now();
+      const { rows } = await client.query<{ held: string }>(HELD);
+      const held = new Set(rows.map((row) => row.held));
+      for (const key of since.keys()) if (!held.has(key)) since.delete(key);
+      for (const key of held) {
+        if (!since.has(key)) since.set(key, now);
+        longest = Math.max(longest, performance.now() - (since.get(key) ?? now));
+      }
+      await rest(LOCK_MS);
     }
-    await rest(LOCK_MS);
-  }
-  await client.end();
-  return longest;
+    await client.end();
+    return longest;
+  };
 }
 
 const HELD = `
