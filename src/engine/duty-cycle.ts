@@ -11,37 +11,32 @@ export interface Latencies {
   readonly beside: readonly number[];
 }
 
-/** Of all statements, as many as this are no slower than what is looked at: the few slowest are what people notice. */
-const QUANTILE = 0.98;
-/** Each step down works so much less. */
-const STEP = 0.85;
+/** Of a hundred statements of others, half a one more may be slow than without us. */
+const BUDGET = 0.005;
+/** As many statements as this are done within a time that is usual. */
+const USUAL = 0.95;
+/** Fewer say nothing about the slowest twentieth. */
+const LEAST = 20;
 /** A run that never works never ends. */
-const LEAST_SHARE = 0.01;
+const LEAST_SHARE = 0.005;
 
 /**
- * How many times as long as without us statements of others take when a batch is under way for that share of the time. They come
- * at any moment, so as many of them as that share meet one.
+ * Which part of the statements beside a batch is slow for it: takes more than `maxSlowdown` times what is usual while we rest. One that
+ * is slow and one that is not are added to what was seen (Laplace's rule of succession): a run begins gently, and works more with
+ * each statement that does not notice it.
  */
-export function slowdownAt(share: number, { alone, beside }: Latencies): number {
-  const rest = alone.map((ms) => ({ ms, weight: (1 - share) / alone.length }));
-  const work = beside.map((ms) => ({ ms, weight: share / beside.length }));
-  const whole = alone.map((ms) => ({ ms, weight: 1 / alone.length }));
-  return quantile([...rest, ...work]) / quantile(whole);
+export function slowedBeside({ alone, beside }: Latencies, maxSlowdown: number): number {
+  if (alone.length < LEAST) return 1;
+  const limit = maxSlowdown * quantile(alone);
+  const slow = (of: readonly number[]) => of.filter((ms) => ms > limit).length;
+  return Math.max(0, (slow(beside) + 1) / (beside.length + 2) - slow(alone) / alone.length);
 }
 
-/** The largest share of the time, up to the wanted one, at which others are slowed down no more than they may be. */
-export function affordableShare(wanted: number, latencies: Latencies, maxSlowdown: number): number {
-  let share = wanted;
-  while (share > LEAST_SHARE && slowdownAt(share, latencies) > maxSlowdown) share *= STEP;
-  return Math.max(Math.min(wanted, LEAST_SHARE), share);
-}
+/** The share of the time, up to the wanted one, at which others hardly notice. They come at any moment: as many meet a batch as that share. */
+export const affordableShare = (wanted: number, slowed: number): number =>
+  Math.min(wanted, Math.max(LEAST_SHARE, BUDGET / slowed));
 
-function quantile(values: { readonly ms: number; readonly weight: number }[]): number {
-  let left = 1 - QUANTILE;
-  const slowest = values.sort((a, b) => b.ms - a.ms);
-  for (const { ms, weight } of slowest) {
-    left -= weight;
-    if (left < 0) return ms;
-  }
-  return slowest.at(-1)?.ms ?? 0;
+function quantile(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * USUAL)] ?? 0;
 }

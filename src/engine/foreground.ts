@@ -3,28 +3,18 @@ import type { Throttle } from '../domain/run.ts';
 import { isRestless } from '../domain/throttle.ts';
 import type { Session } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
-import { affordableShare, slowdownAt } from './duty-cycle.ts';
+import { affordableShare, slowedBeside } from './duty-cycle.ts';
 import { isUsed, probe } from './foreground-probe.ts';
 
 /** So many latencies of each kind are remembered: some seconds to a minute. */
-const REMEMBERED = 256;
-/** Before there are so many of each kind nothing is known. */
-const LEAST = 32;
-/** As long as nothing is known of a foreground that is there, this part of the wanted share has to do. */
-const UNKNOWN = 0.25;
-/** Apart from each other, until enough is known and after that. */
-const GAPS_MS = { learning: 20, knowing: 60 } as const;
+const REMEMBERED = { alone: 256, beside: 64 } as const;
+/** Apart from each other. */
+const GAP_MS = 100;
 const USED_MS = 1_000;
-/** So many new latencies are worth another judgement. */
-const FRESH = 8;
+/** A share within this of the wanted one is the wanted one, as far as people care. */
+const NEARLY = 0.95;
 
 type Kind = 'alone' | 'beside';
-
-interface Judgement {
-  readonly throttle: Throttle;
-  readonly share: number;
-  readonly slowdown: number;
-}
 
 /**
  * Learns how long a statement of others takes while we rest and beside our batches, and how much of the time a run may work
@@ -37,15 +27,15 @@ export class Foreground {
   readonly #throttle: () => Throttle;
   readonly #stopped = new AbortController();
   readonly #latencies: Record<Kind, number[]> = { alone: [], beside: [] };
-  readonly #sampledAt: Record<Kind, number> = { alone: -Infinity, beside: -Infinity };
   #session: Session | null = null;
-  #sampling: Promise<void> | null = null;
+  readonly #samplers = new Set<Promise<void>>();
+  #isProbing = false;
   #isUsed = true;
   #askedAt = -Infinity;
   #working = false;
   #batches = 0;
-  #fresh = 0;
-  #judged: Judgement | null = null;
+  #besideAt = -Infinity;
+  #aloneAt = -Infinity;
 
   /** connect: a session of its own that may write, opened once it is needed */
   constructor(connect: () => Promise<Session>, runId: string, clock: Clock, throttle: () => Throttle) {
@@ -57,13 +47,12 @@ export class Foreground {
 
   /** Looks whether there are others at all, before the first batch. */
   async start(): Promise<void> {
-    this.#sampleWithin('alone', 0);
-    await this.#sampling;
+    if (this.#isWanted) await this.#keep(this.#sample());
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await this.#sampling;
+    await Promise.all(this.#samplers);
     this.#session?.destroy();
   }
 
@@ -75,7 +64,10 @@ export class Foreground {
   begins(ms: number): void {
     this.#working = true;
     this.#batches += 1;
-    this.#sampleWithin('beside', ms);
+    const now = this.#clock.monotonicMs();
+    if (!this.#isWanted || now - this.#besideAt < GAP_MS) return;
+    this.#besideAt = now;
+    void this.#keep(this.#sampleAfter(Math.random() * ms));
   }
 
   /** A batch has ended, well or not. */
@@ -85,7 +77,7 @@ export class Foreground {
 
   /** Nothing of ours will be under way for so long. */
   rests(ms: number): void {
-    this.#sampleWithin('alone', ms);
+    if (this.#isWanted) void this.#keep(this.#sampleWhileResting(ms));
   }
 
   /**
@@ -93,80 +85,88 @@ export class Foreground {
    * @throws TargetError CONNECTION when the session that measures is gone
    */
   get dutyCycle(): number {
-    const { dutyCycle, maxSlowdown } = this.#throttle();
+    const { dutyCycle } = this.#throttle();
     if (!this.#isWanted) return dutyCycle;
     if (this.#session?.isLost)
       throw new TargetError('CONNECTION', null, 'The session that measures the database is gone.', null);
-    if (!this.#isUsed) return dutyCycle;
-    return this.#isKnown ? this.#judge(dutyCycle, maxSlowdown).share : dutyCycle * UNKNOWN;
-  }
-
-  #judge(wanted: number, maxSlowdown: number): Judgement {
-    const isStale = this.#judged?.throttle !== this.#throttle() || this.#fresh >= FRESH;
-    if (this.#judged !== null && !isStale) return this.#judged;
-    this.#fresh = 0;
-    this.#judged = {
-      throttle: this.#throttle(),
-      share: affordableShare(wanted, this.#latencies, maxSlowdown),
-      slowdown: slowdownAt(wanted, this.#latencies),
-    };
-    return this.#judged;
+    return this.#isUsed ? affordableShare(dutyCycle, this.#slowed) : dutyCycle;
   }
 
   /** Why it works less than it was told to; null: it does not. */
   get reason(): string | null {
     const wanted = this.#throttle().dutyCycle;
     const share = this.dutyCycle;
-    if (share >= wanted) return null;
+    if (share >= wanted * NEARLY) return null;
     const instead = `working ${percent(share)} % of the time instead of ${percent(wanted)} %.`;
-    if (!this.#isKnown) return `Learning how much others notice of the batches: ${instead}`;
-    return `Others would have to wait ${this.#judged?.slowdown.toFixed(1) ?? '?'} times as long: ${instead}`;
+    const seen = this.#latencies.beside.length;
+    if (seen < REMEMBERED.beside / 2) return `Learning how much others notice of the batches: ${instead}`;
+    return `Of a hundred statements of others ${Math.round(100 * this.#slowed)} are slow beside a batch: ${instead}`;
+  }
+
+  get #slowed(): number {
+    return slowedBeside(this.#latencies, this.#throttle().maxSlowdown);
   }
 
   get #isWanted(): boolean {
     return !isRestless(this.#throttle());
   }
 
-  get #isKnown(): boolean {
-    const { alone, beside } = this.#latencies;
-    return alone.length >= LEAST && beside.length >= LEAST;
+  /** What can't be measured is not known; a lost session shows in dutyCycle. */
+  #keep(sampling: Promise<void>): Promise<void> {
+    const kept = sampling.catch(() => undefined).finally(() => this.#samplers.delete(kept));
+    this.#samplers.add(kept);
+    return kept;
   }
 
-  /** Measures once, at some moment of the coming milliseconds; one measurement at a time, and not too often. */
-  #sampleWithin(kind: Kind, ms: number): void {
-    const now = this.#clock.monotonicMs();
-    const gap = this.#isKnown ? GAPS_MS.knowing : GAPS_MS.learning;
-    if (this.#sampling !== null || !this.#isWanted || now - this.#sampledAt[kind] < gap) return;
-    this.#sampledAt[kind] = now;
-    this.#sampling = this.#sample(ms)
-      .catch(() => undefined) // what can't be measured is not known; a lost session shows in dutyCycle
-      .finally(() => {
-        this.#sampling = null;
-      });
+  async #sampleWhileResting(ms: number): Promise<void> {
+    const batches = this.#batches;
+    const until = this.#clock.monotonicMs() + ms;
+    for (;;) {
+      const now = this.#clock.monotonicMs();
+      const from = Math.max(now, this.#aloneAt + GAP_MS);
+      if (from >= until) return;
+      await this.#clock.sleep(
+        from - now + Math.random() * Math.min(GAP_MS, until - from),
+        this.#stopped.signal,
+      );
+      if (this.#stopped.signal.aborted || this.#batches !== batches) return;
+      this.#aloneAt = this.#clock.monotonicMs();
+      await this.#sample();
+    }
   }
 
-  async #sample(ms: number): Promise<void> {
-    this.#session ??= await this.#connect();
-    if (this.#clock.monotonicMs() - this.#askedAt > USED_MS) return this.#lookAround(this.#session);
-    if (!this.#isUsed) return;
-    await this.#clock.sleep(Math.random() * ms, this.#stopped.signal);
-    if (this.#stopped.signal.aborted) return;
+  async #sampleAfter(ms: number): Promise<void> {
+    await this.#clock.sleep(ms, this.#stopped.signal);
+    if (!this.#stopped.signal.aborted) await this.#sample();
+  }
+
+  /** Measures once, if nothing is being measured. */
+  async #sample(): Promise<void> {
+    if (this.#isProbing) return;
+    this.#isProbing = true;
+    try {
+      this.#session ??= await this.#connect();
+      if (this.#clock.monotonicMs() - this.#askedAt > USED_MS) await this.#lookAround(this.#session);
+      else if (this.#isUsed) await this.#measure(this.#session);
+    } finally {
+      this.#isProbing = false;
+    }
+  }
+
+  async #measure(session: Session): Promise<void> {
     const [working, batches] = [this.#working, this.#batches];
-    const took = await probe(this.#session, this.#runId);
+    const took = await probe(session, this.#runId);
     const met = working || this.#working || this.#batches !== batches;
-    remember(this.#latencies[met ? 'beside' : 'alone'], took);
-    this.#fresh += 1;
+    const kind = met ? 'beside' : 'alone';
+    const latencies = this.#latencies[kind];
+    latencies.push(took);
+    if (latencies.length > REMEMBERED[kind]) latencies.shift();
   }
 
   async #lookAround(session: Session): Promise<void> {
     this.#isUsed = await isUsed(session);
     this.#askedAt = this.#clock.monotonicMs();
   }
-}
-
-function remember(latencies: number[], ms: number): void {
-  latencies.push(ms);
-  if (latencies.length > REMEMBERED) latencies.shift();
 }
 
 const percent = (share: number): string => (share * 100).toFixed(share < 0.1 ? 1 : 0);
