@@ -2,7 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import { medianChange } from '../../src/demo/compare.ts';
 import type { QueryTime, Shape } from '../../src/demo/typical-queries.ts';
 
-const time = (shape: Shape | null, ms: number): QueryTime => ({ name: 'x', shape, ms, sum: '' });
+const time = (shape: Shape | null, ms: number, unitMs = 1): QueryTime => ({
+  name: 'x',
+  shape,
+  ms,
+  unitMs,
+  sum: '',
+});
 
 describe('the change of the workload', () => {
   it('is the median of its queries, each by its own time before; those beside it do not count', () => {
@@ -17,7 +23,7 @@ describe('the change of the workload', () => {
       time('scan', 1),
       time('count', 60),
       time(null, 50),
-      time('look-up', 2),
+      time('look-up', 4, 2),
       time('range aggregate', 8),
     ];
     expect(medianChange(before, after)).toBeCloseTo((-0.75 - 0.4) / 2);

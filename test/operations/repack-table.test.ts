@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect } from '@jest/globals';
+import { listEvents } from '../../src/store/run-events.ts';
 import { readRepackState } from '../../src/target/repack-leftovers.ts';
 import { debianDatabase, itOnDebian } from '../support/postgres.ts';
 import { eventually } from '../support/eventually.ts';
@@ -60,6 +61,10 @@ describe('a repack by pg_repack', () => {
     const state = await session.transaction(() => readRepackState(session, before.oid));
     expect(state.workers).toHaveLength(1);
     expect(state.leftovers).toHaveLength(4);
+    await eventually('word of its progress', async () => {
+      const { edges } = await listEvents(scene.engine.deps.store, runId, { first: 100 });
+      return edges.some(({ node }) => node.kind === 'PROGRESS' && node.message.includes('applying'));
+    });
     await scene.cancel(runId);
     expect(await turn).toMatchObject({ state: 'CANCELLED' });
     expect(await scene.figures()).toEqual(before);

@@ -59,7 +59,7 @@ const MAKE = `
   CREATE SCHEMA "Odd ""schema""";
   CREATE TABLE ${TABLE} (id int PRIMARY KEY, note text, large text) WITH (autovacuum_enabled = false);
   ALTER TABLE ${TABLE} ALTER COLUMN large SET STORAGE EXTERNAL;
-  INSERT INTO ${TABLE} SELECT i, 'note ' || i, CASE WHEN i % 200 = 0 THEN repeat(md5(i::text), 200) END FROM generate_series(1, ${ROWS}) AS i;
+  INSERT INTO ${TABLE} SELECT i, 'note ' || i, CASE WHEN i % 201 = 0 THEN repeat(md5(i::text), 200) END FROM generate_series(1, ${ROWS}) AS i;
   CREATE INDEX "Item by ""note""" ON ${TABLE} (note);
   DELETE FROM ${TABLE} WHERE id % 5 > 1`;
 
