@@ -66,7 +66,9 @@ export const isDoubtful = ({ round, blocks: before }: CompactState, blocks: numb
 
 const leastGiven = (blocks: number): number => Math.min(MAX_KEPT_BLOCKS, blocks / 16);
 
-export const isLastRound = ({ round }: CompactState): boolean => round >= MAX_ROUNDS;
+/** Whether another round may do better: the second always, later ones as long as the table gets smaller. */
+export const isWorthwhile = ({ round, blocks: before }: CompactState, blocks: number): boolean =>
+  round < MAX_ROUNDS && (round === 1 || before - blocks > leastGiven(before));
 
 /** The next index, of so many; without one all is done. */
 export const indexAt = (state: CompactState, number: number, of: number): CompactState => ({

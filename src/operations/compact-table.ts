@@ -18,7 +18,7 @@ import {
   indexAt,
   isDoubtful,
   isGivenBack,
-  isLastRound,
+  isWorthwhile,
   nextRound,
   onceMore,
   reached,
@@ -166,7 +166,7 @@ class CompactWork implements BatchWork {
     if (isGivenBack(state, this.#blocks))
       return isDoubtful(state, this.#blocks) ? { ...state, phase: 'REREAD' } : done;
     const isEmpty = (await this.#listFrom(state.goal, 1)).size === 0;
-    if (!isEmpty && hasMoved && !isLastRound(state)) return nextRound(state, this.#blocks);
+    if (!isEmpty && hasMoved && isWorthwhile(state, this.#blocks)) return nextRound(state, this.#blocks);
     return (await this.#onceMore(state, isEmpty)) ?? done;
   }
 
@@ -176,14 +176,12 @@ class CompactWork implements BatchWork {
    */
   async #onceMore(state: CompactState, isEmpty: boolean): Promise<CompactState | null> {
     const { session, relation } = this.#context;
-    const again = onceMore(state, isEmpty ? {} : { phase: 'DESCENT', block: this.#blocks });
-    if (again !== null) {
-      await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
-      return again;
-    }
     const holders = await readHolders(session, relation);
-    if (isEmpty || holders.length > 0) throw endKept(relation, holders);
-    return null;
+    if (!isEmpty && holders.length === 0 && state.stuck > 0) return null;
+    const again = onceMore(state, isEmpty ? {} : { phase: 'DESCENT', block: this.#blocks });
+    if (again === null) throw endKept(relation, holders);
+    await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
+    return again;
   }
 
   /** Writes down what comes next. */
