@@ -1,6 +1,5 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import type { OperationSpec } from '../../src/domain/plan.ts';
-import { findArchiveByRun } from '../../src/store/archives.ts';
+import { type Archive, restored } from '../support/archives.ts';
 import { testEngine, type TestEngine } from '../support/engine.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
@@ -34,8 +33,6 @@ async function begin(): Promise<void> {
     ANALYZE letters`);
 }
 
-type Archive = Extract<OperationSpec, { kind: 'ARCHIVE' }>;
-
 const archive = (destination: Archive['destination']): Archive => ({
   kind: 'ARCHIVE',
   filter: { column: 'id', op: 'LE', value: '250' },
@@ -44,31 +41,15 @@ const archive = (destination: Archive['destination']): Archive => ({
   destination,
 });
 
-async function giveBack(runId: string): Promise<unknown> {
-  const kept = await findArchiveByRun(engine.deps.store, runId);
-  const runBack = await engine.queue(
-    { name: 'letters' },
-    {
-      kind: 'RESTORE',
-      archiveId: kept?.id ?? '',
-      sourceRunId: runId,
-      where: null,
-      into: 'SOURCE',
-      onConflict: 'REFUSE',
-      schema: 'public',
-      table: 'letters',
-    },
-  );
-  return engine.work(runBack);
-}
-
 describe('a row of 40 MB, in a table of small ones', () => {
   it.each<Archive['destination']>([
     { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
+    { kind: 'FILES', store: 'local', format: 'JSONL_ZSTD' },
+    { kind: 'FILES', store: 'local', format: 'PARQUET' },
     { kind: 'S3', store: 's3', format: 'COPY_ZSTD' },
     { kind: 'TABLE', schema: 'public', table: 'letters_archive' },
   ])(
-    'goes into $kind, and comes back as it was',
+    'goes into %j, and comes back as it was',
     async (destination) => {
       await begin();
       const before = await fingerprintOf(database, 'SELECT * FROM letters');
@@ -76,7 +57,10 @@ describe('a row of 40 MB, in a table of small ones', () => {
       const done = await engine.work(runId);
       expect([done.state, done.stateReason, done.result.rowsArchived]).toEqual(['SUCCEEDED', null, 250]);
       expect(await fingerprintOf(database, 'SELECT * FROM letters')).toMatchObject({ rows: 50 });
-      expect(await giveBack(runId)).toMatchObject({ state: 'SUCCEEDED', result: { rowsRestored: 250 } });
+      expect(await restored(engine, runId)).toMatchObject({
+        state: 'SUCCEEDED',
+        result: { rowsRestored: 250 },
+      });
       expect(await fingerprintOf(database, 'SELECT * FROM letters')).toEqual(before);
     },
     120_000,

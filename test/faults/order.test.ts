@@ -19,11 +19,21 @@ afterEach(async () => {
 });
 
 type Step =
-  'WRITE' | 'SYNC' | 'READ' | 'COMMIT' | 'TRUNCATE' | 'SYNC_ALL' | 'RENAME' | 'SYNC_FOLDER' | 'SEALED';
+  | 'CREATE'
+  | 'WRITE'
+  | 'SYNC'
+  | 'READ'
+  | 'COMMIT'
+  | 'TRUNCATE'
+  | 'SYNC_ALL'
+  | 'RENAME'
+  | 'SYNC_FOLDER'
+  | 'SEALED';
 
 /** What matters of a line of strace; pwrite64(21</tmp/.../000001-f1.copy.zst.open>, ... */
 function stepOf(line: string): Step | null {
   const isSegment = line.includes('.copy.zst.open>');
+  if (/ openat\(.*\.copy\.zst\.open", .*O_EXCL/.test(line)) return 'CREATE';
   if (/ pwrite64\(/.test(line) && isSegment) return 'WRITE';
   if (/ fdatasync\(/.test(line) && isSegment) return 'SYNC';
   if (/ pread64\(/.test(line) && isSegment) return 'READ';
@@ -74,6 +84,8 @@ describe('as the kernel sees it', () => {
     ['two batches under way', TWO_LANES],
   ])('(%s) bytes are written, durable and read back before the COMMIT is sent', async (_, throttle) => {
     const steps = runs(await stepsOf(throttle));
+    const named = steps.slice(steps.indexOf('CREATE'));
+    expect(named.slice(0, named.indexOf('COMMIT'))).toContain('SYNC_FOLDER');
     const batches = steps.slice(0, steps.indexOf('TRUNCATE'));
     const commits = batches.filter((step) => step === 'COMMIT').length;
     expect(commits).toBeGreaterThan(9);
