@@ -9,21 +9,26 @@ const NOW = toText(sql`SELECT pg_catalog.date_part('epoch', pg_catalog.clock_tim
  * is written to the WAL and made durable by a COMMIT. It leaves no dead row behind, and replicates nothing.
  */
 export async function probe(session: Session, runId: string): Promise<number> {
-  const results = await session.script(
-    [
-      'BEGIN',
-      'SET LOCAL lock_timeout = 1000',
-      'SET LOCAL statement_timeout = 5000',
-      NOW,
-      probeLock(runId),
-      'COMMIT',
-      NOW,
-    ].join('; '),
-  );
-  const [begun, ended] = results.flatMap(({ rows: [row] }) =>
-    row !== undefined && 'at' in row ? [Number(row['at'])] : [],
-  );
-  return (ended as number) - (begun as number);
+  try {
+    const results = await session.script(
+      [
+        'BEGIN',
+        'SET LOCAL lock_timeout = 1000',
+        'SET LOCAL statement_timeout = 5000',
+        NOW,
+        probeLock(runId),
+        'COMMIT',
+        NOW,
+      ].join('; '),
+    );
+    const [begun, ended] = results.flatMap(({ rows: [row] }) =>
+      row !== undefined && 'at' in row ? [Number(row['at'])] : [],
+    );
+    return (ended as number) - (begun as number);
+  } catch (error) {
+    await session.rollback(); // or the next one would be refused for this one's sake
+    throw error;
+  }
 }
 
 /** Whether others have used the server in the last seconds; where our role may not see what they do, they have. */

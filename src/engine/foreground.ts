@@ -30,6 +30,7 @@ export class Foreground {
   #session: Session | null = null;
   readonly #samplers = new Set<Promise<void>>();
   #isProbing = false;
+  #trouble: string | null = null;
   #isUsed = true;
   #askedAt = -Infinity;
   #working = false;
@@ -98,6 +99,7 @@ export class Foreground {
     const share = this.dutyCycle;
     if (share >= wanted * NEARLY) return null;
     const instead = `working ${percent(share)} % of the time instead of ${percent(wanted)} %.`;
+    if (this.#trouble !== null) return `What others notice cannot be measured (${this.#trouble}): ${instead}`;
     const seen = this.#latencies.beside.length;
     if (seen < REMEMBERED.beside / 2) return `Learning how much others notice of the batches: ${instead}`;
     return `Of a hundred statements of others ${Math.round(100 * this.#slowed)} are slow beside a batch: ${instead}`;
@@ -111,9 +113,13 @@ export class Foreground {
     return !isRestless(this.#throttle());
   }
 
-  /** What can't be measured is not known; a lost session shows in dutyCycle. */
+  /** What can't be measured is not known, and the reason for a small share says so; a lost session shows in dutyCycle. */
   #keep(sampling: Promise<void>): Promise<void> {
-    const kept = sampling.catch(() => undefined).finally(() => this.#samplers.delete(kept));
+    const kept = sampling
+      .catch((error: unknown) => {
+        this.#trouble = error instanceof Error ? error.message : String(error);
+      })
+      .finally(() => this.#samplers.delete(kept));
     this.#samplers.add(kept);
     return kept;
   }
@@ -161,6 +167,7 @@ export class Foreground {
     const latencies = this.#latencies[kind];
     latencies.push(took);
     if (latencies.length > REMEMBERED[kind]) latencies.shift();
+    this.#trouble = null;
   }
 
   async #lookAround(session: Session): Promise<void> {

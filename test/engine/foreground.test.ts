@@ -87,6 +87,20 @@ describe('what others notice of the batches', () => {
     expect(watching.dutyCycle).toBeGreaterThan(0.18);
   });
 
+  it('tells why it cannot be known, and knows again once it can', async () => {
+    const watching = await watched({ dutyCycle: 0.2 });
+    await database.run('ALTER TABLE declutter.lane RENAME TO lane_away');
+    const reasonBegins = (text: string) =>
+      eventually(text, async () => {
+        await workAndRest(watching, 0);
+        return watching.reason?.startsWith(text) === true;
+      });
+    await reasonBegins('What others notice cannot be measured (A table, column or function is not there');
+    expect(watching.dutyCycle).toBe(0.005);
+    await database.run('ALTER TABLE declutter.lane_away RENAME TO lane');
+    await reasonBegins('Learning');
+  });
+
   it('is not asked for where no rest is wanted: there is not even a session', async () => {
     const watching = await watched({ dutyCycle: 1 });
     await workAndRest(watching, 0);
