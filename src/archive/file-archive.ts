@@ -1,12 +1,12 @@
 import type { Frame } from './segment-sink.ts';
+import type { LedgerSegment } from '../target/ledger-segments.ts';
 import {
-  type LedgerSegment,
   listFrames,
   listSegments,
   removeSegment,
   underFence,
   writeSegment,
-} from '../target/ledger.ts';
+} from '../target/ledger-segments.ts';
 import type { Session } from '../target/session.ts';
 import { fileExists, type FileStore, openFile } from './file-store.ts';
 import { inTurn } from './in-turn.ts';

@@ -1,5 +1,7 @@
-import type { ArchiveContent, DatabaseIdentity } from '../domain/plan.ts';
-import { type LedgerSegment, listBatches, listSegments } from '../target/ledger.ts';
+import type { DatabaseIdentity } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
+import type { LedgerSegment } from '../target/ledger-segments.ts';
+import { listBatches, listSegments } from '../target/ledger-segments.ts';
 import type { Session } from '../target/session.ts';
 import { type ArchiveStore, manifestLocation } from './archive-store.ts';
 

@@ -1,6 +1,7 @@
 import { failpoint } from '../failpoint.ts';
 import { release } from '../release.ts';
-import { type LedgerSegment, listSegments, underFence, writeSegment } from '../target/ledger.ts';
+import type { LedgerSegment } from '../target/ledger-segments.ts';
+import { listSegments, underFence, writeSegment } from '../target/ledger-segments.ts';
 import type { Session } from '../target/session.ts';
 import type { ArchiveStore } from './archive-store.ts';
 import { inTurn } from './in-turn.ts';

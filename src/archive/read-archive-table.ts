@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { Session } from '../target/session.ts';
 import { ident, integer, literal, type Sql, sql } from '../target/sql.ts';
 import type { SourceArchive, StoredBatch, StoredPiece } from './source-archive.ts';

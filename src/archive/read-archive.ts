@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import { release } from '../release.ts';
 import type { ArchiveSegmentView } from '../store/archives.ts';

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Frame } from './segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
-import type { LedgerFrame } from '../target/ledger.ts';
+import type { LedgerFrame } from '../target/ledger-segments.ts';
 import type { Owner } from './segment-archive.ts';
 import { createFile, type FileStore, guarded, renameFile } from './file-store.ts';
 import { failpoint } from '../failpoint.ts';

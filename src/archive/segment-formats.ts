@@ -1,5 +1,5 @@
 import { partOf } from '../domain/archive-tables.ts';
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import type { ArchiveFormat } from '../domain/words.ts';
 import type { ArchiveKeys } from './archive-keys.ts';

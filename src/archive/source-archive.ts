@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { Sql } from '../target/sql.ts';
 
 /** The rows of one part in one batch of an archive that is being restored. */

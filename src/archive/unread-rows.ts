@@ -2,7 +2,8 @@ import type { PlanNotice } from '../domain/plan.ts';
 import { hasEnded } from '../domain/run.ts';
 import type { ArchiveSegmentView, ArchiveView } from '../store/archives.ts';
 import type { RunView } from '../store/runs.ts';
-import { archivedTotals, type LedgerSegment, listSegments } from '../target/ledger.ts';
+import type { LedgerSegment } from '../target/ledger-segments.ts';
+import { archivedTotals, listSegments } from '../target/ledger-segments.ts';
 import type { Session } from '../target/session.ts';
 import { sql } from '../target/sql.ts';
 

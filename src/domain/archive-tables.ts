@@ -1,5 +1,6 @@
 import { shortened } from './identifier.ts';
-import type { ArchiveContent, ArchiveDestination, RelationIdentity } from './plan.ts';
+import type { ArchiveDestination, RelationIdentity } from './plan.ts';
+import type { ArchiveContent } from './archive-content.ts';
 
 type Destination = Extract<ArchiveDestination, { kind: 'TABLE' }>;
 type Named = Pick<RelationIdentity, 'oid' | 'name'>;

@@ -1,6 +1,7 @@
 import { Stop } from '../domain/stop.ts';
 import type { Operation, OperationContext } from '../operations/define-operation.ts';
-import { batchEntry, readPosition, underFence } from '../target/ledger.ts';
+import { batchEntry, readPosition } from '../target/ledger.ts';
+import { underFence } from '../target/ledger-segments.ts';
 import type { Ending } from './endings.ts';
 import { stopFor } from './retry.ts';
 

@@ -1,11 +1,6 @@
 import { archiveTableOf, holderName } from '../domain/archive-tables.ts';
-import type {
-  ArchiveContent,
-  ArchiveDestination,
-  ArchivedKey,
-  ArchivePart,
-  PlanSpec,
-} from '../domain/plan.ts';
+import type { ArchiveDestination, PlanSpec } from '../domain/plan.ts';
+import type { ArchiveContent, ArchivedKey, ArchivePart } from '../domain/archive-content.ts';
 import type { Relation } from '../target/catalog.ts';
 import { mergedContent } from './merge-content.ts';
 import { type Edge, followedBy, type Reached, readReached } from '../target/reached-tables.ts';

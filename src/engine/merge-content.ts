@@ -1,5 +1,5 @@
 import { archiveTableOf, holderName } from '../domain/archive-tables.ts';
-import type { ArchiveContent, ArchivedKey, ArchivePart } from '../domain/plan.ts';
+import type { ArchiveContent, ArchivedKey, ArchivePart } from '../domain/archive-content.ts';
 import type { Relation } from '../target/catalog.ts';
 import { type MergeEdge, type MergeGraph, readMergeGraph } from '../target/merge-graph.ts';
 import type { Making } from './archive-content.ts';

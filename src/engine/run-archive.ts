@@ -4,14 +4,21 @@ import { writeManifest } from '../archive/manifest.ts';
 import { openSegments } from '../archive/open-segments.ts';
 import { segmentFormats } from '../archive/segment-formats.ts';
 import type { SegmentArchive } from '../archive/segment-archive.ts';
-import { type ArchiveContent, type ArchiveDestination, destinationOf } from '../domain/plan.ts';
+import { type ArchiveDestination, destinationOf } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { SegmentSink } from '../archive/segment-sink.ts';
 import { Stop } from '../domain/stop.ts';
 import type { ArchiveFormat } from '../domain/words.ts';
 import { failpoint } from '../failpoint.ts';
 import { ensureArchive, findArchiveByRun, recordSegments, tableChecksum } from '../store/archives.ts';
 import type { Relation } from '../target/catalog.ts';
-import { archivedTotals, listBatches, listSegments, underFence, writeSegment } from '../target/ledger.ts';
+import {
+  archivedTotals,
+  listBatches,
+  listSegments,
+  underFence,
+  writeSegment,
+} from '../target/ledger-segments.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql, toText } from '../target/sql.ts';
 import { archiveContent } from './archive-content.ts';

@@ -2,7 +2,7 @@ import type { Column } from '../target/catalog-columns.ts';
 import { fromCatalog, ident, join, type Sql, sql } from '../target/sql.ts';
 import type { OperationContext } from './define-operation.ts';
 import { archiveTableOf } from '../domain/archive-tables.ts';
-import type { ArchiveContent, ArchivePart } from '../domain/plan.ts';
+import type { ArchiveContent, ArchivePart } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import type { Reached } from '../target/reached-tables.ts';

@@ -1,4 +1,4 @@
-import type { ArchivedKey } from '../domain/plan.ts';
+import type { ArchivedKey } from '../domain/archive-content.ts';
 import { compileFilter } from '../target/row-filter.ts';
 import { fromCatalog, ident, integer, join, type Sql, sql } from '../target/sql.ts';
 import type { Restoring, StagedRows } from './restore-rows.ts';

@@ -1,7 +1,8 @@
 import type { DoomedArchive } from '../archive/doomed-archive.ts';
 import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
-import type { ArchiveContent, OperationSpec, PlanSpec, RelationIdentity } from '../domain/plan.ts';
+import type { OperationSpec, PlanSpec, RelationIdentity } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { RunResult } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';

@@ -1,4 +1,4 @@
-import type { ArchiveContent, LostReference } from '../domain/plan.ts';
+import type { ArchiveContent, LostReference } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import type { MergeEdge, MergeGraph } from '../target/merge-graph.ts';
 import { PLACE, pairsOf, repointedRows } from '../target/merge-sql.ts';

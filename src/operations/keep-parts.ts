@@ -1,7 +1,7 @@
 import type { Frame } from '../archive/segment-sink.ts';
 import { rowHash } from '../archive/row-hash.ts';
 import { partOf } from '../domain/archive-tables.ts';
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import type { Session } from '../target/session.ts';
 import { ident, join, type Sql, sql, toBoundStatement } from '../target/sql.ts';

@@ -1,5 +1,5 @@
 import { partOf } from '../domain/archive-tables.ts';
-import type { ArchiveContent, LostReference } from '../domain/plan.ts';
+import type { ArchiveContent, LostReference } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import { type Edge, type Reached, rowsOf } from '../target/reached-tables.ts';
 import { ident, integer, join, type Sql, sql } from '../target/sql.ts';

@@ -1,4 +1,4 @@
-import type { LostReference } from '../domain/plan.ts';
+import type { LostReference } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Column } from '../target/catalog-columns.ts';

@@ -1,4 +1,5 @@
-import type { ArchiveContent, OperationSpec } from '../domain/plan.ts';
+import type { OperationSpec } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Column } from '../target/catalog-columns.ts';

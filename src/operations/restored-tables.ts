@@ -1,5 +1,6 @@
 import { sideTableOf } from '../domain/archive-tables.ts';
-import type { ArchiveContent, OperationSpec } from '../domain/plan.ts';
+import type { OperationSpec } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { Stop } from '../domain/stop.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';

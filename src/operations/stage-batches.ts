@@ -1,5 +1,5 @@
 import { partOf, stageName } from '../domain/archive-tables.ts';
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { release } from '../release.ts';
 import type { StoredBatch, StoredPiece } from '../archive/source-archive.ts';
 import type { Session } from '../target/session.ts';

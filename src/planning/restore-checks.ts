@@ -1,4 +1,5 @@
-import type { ArchiveContent, PlanNotice } from '../domain/plan.ts';
+import type { PlanNotice } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import { readRelation, type Relation } from '../target/catalog.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
 import {

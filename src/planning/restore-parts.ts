@@ -1,5 +1,6 @@
 import { sideTableOf } from '../domain/archive-tables.ts';
-import type { ArchivePart, PlanEffect, PlanNotice } from '../domain/plan.ts';
+import type { PlanEffect, PlanNotice } from '../domain/plan.ts';
+import type { ArchivePart } from '../domain/archive-content.ts';
 import type { RestoreInto } from '../domain/words.ts';
 import { allSegments, type ArchiveView } from '../store/archives.ts';
 import type { Store } from '../store/open-store.ts';

@@ -1,5 +1,6 @@
 import type { RowFilter } from '../domain/filter.ts';
-import type { ArchiveContent, PlanStep } from '../domain/plan.ts';
+import type { PlanStep } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { ArchiveView } from '../store/archives.ts';
 import type { Relation } from '../target/catalog.ts';
 import { compileFilter } from '../target/row-filter.ts';

@@ -1,5 +1,5 @@
 import { holdersOf } from '../domain/archive-tables.ts';
-import type { ArchiveContent } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { Store } from './open-store.ts';
 
 /** The tables of a database that keep archived rows. */

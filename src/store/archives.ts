@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ArchiveContent, PlanNotice } from '../domain/plan.ts';
+import type { PlanNotice } from '../domain/plan.ts';
+import type { ArchiveContent } from '../domain/archive-content.ts';
 import type { ArchiveFormat, ArchiveKind, ArchiveState } from '../domain/words.ts';
 import { type Archive, type ArchiveSegment, type Database, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';

@@ -62,8 +62,7 @@ describe('an archive in S3', () => {
 
   it('rolls back and pauses when the store keeps other bytes than it was given', async () => {
     let requests = 0;
-    scene.server.fault = (request) =>
-      bytesOf(request) && (requests += 1) === 3 ? 'OTHER_BYTES' : null;
+    scene.server.fault = (request) => (bytesOf(request) && (requests += 1) === 3 ? 'OTHER_BYTES' : null);
     const runId = await scene.queue(S3);
     expect(await scene.engine.work(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'ARCHIVE_STORE' });
     const [left] = await scene.database.run('SELECT count(*)::int AS rows FROM item');

@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../../domain/plan.ts';
+import type { ArchiveContent } from '../../domain/archive-content.ts';
 
 /** bare: written as a JSON number or as true and false, since every reader takes these exactly; else a string. */
 export type JsonKind = 'STRING' | 'NUMBER' | 'BOOLEAN';

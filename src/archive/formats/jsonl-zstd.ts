@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../../domain/plan.ts';
+import type { ArchiveContent } from '../../domain/archive-content.ts';
 import { release } from '../../release.ts';
 import { refuseBadUtf8 } from '../refuse-bad-utf8.ts';
 import type { SegmentFormat } from '../segment-format.ts';

@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../../domain/plan.ts';
+import type { ArchiveContent } from '../../domain/archive-content.ts';
 import type { StoredBytes } from '../archive-store.ts';
 import { bytesOf, footer, MAGIC, readFooter, type RowGroup } from '../parquet/footer.ts';
 import { type ParquetColumn, parquetColumns } from '../parquet/parquet-columns.ts';

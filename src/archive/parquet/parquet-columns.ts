@@ -1,4 +1,4 @@
-import type { ArchiveContent } from '../../domain/plan.ts';
+import type { ArchiveContent } from '../../domain/archive-content.ts';
 import { type FixedValues, fixedValues, STORAGE } from './fixed-values.ts';
 import {
   type Annotation,

@@ -1,4 +1,5 @@
-import type { ArchiveContent, OperationSpec } from '../../domain/plan.ts';
+import type { OperationSpec } from '../../domain/plan.ts';
+import type { ArchiveContent } from '../../domain/archive-content.ts';
 import { Stop } from '../../domain/stop.ts';
 import { chooseKeepers } from '../../target/choose-keepers.ts';
 import { hasWholeKey, readKeyHash, uniqueIndexSql } from '../../target/duplicate-key.ts';

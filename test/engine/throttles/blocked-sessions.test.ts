@@ -60,7 +60,10 @@ describe('blocked sessions', () => {
     await database.run('BEGIN; DELETE FROM item WHERE id = 1');
     const waiting = other.query('UPDATE item SET id = 2 WHERE id = 1');
     const looking = 'SELECT FROM pg_catalog.pg_locks WHERE NOT granted';
-    await eventually('a lock that is not granted', async () => (await monitor.script(looking))[0]?.rowCount !== 0);
+    await eventually(
+      'a lock that is not granted',
+      async () => (await monitor.script(looking))[0]?.rowCount !== 0,
+    );
     expect(await objection(0)).toBeNull();
     await database.run('ROLLBACK');
     await waiting;

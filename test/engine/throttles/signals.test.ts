@@ -124,7 +124,10 @@ describe('active sessions', () => {
   it('make it rest above the one bound and pause from the other on', async () => {
     const busy = await other();
     const sleeping = busy.query('SELECT pg_sleep(60)').catch(() => undefined); // ended below
-    await eventually('an active session', async () => (await ask(activeSessions, { maxActiveSessions: 0 })) !== null);
+    await eventually(
+      'an active session',
+      async () => (await ask(activeSessions, { maxActiveSessions: 0 })) !== null,
+    );
     expect(await ask(activeSessions, { maxActiveSessions: 0 })).toBe(
       '1 other sessions are active; at most 0 may be.',
     );
