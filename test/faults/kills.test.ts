@@ -76,7 +76,7 @@ describe('a worker that archives to files, killed with -9', () => {
     const session = await scene.database.session(BATCH_SETTINGS);
     await ensureLedger(session);
     await scene.database.run(`
-      CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+      CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$;
       CREATE TRIGGER linger BEFORE INSERT ON declutter.batch FOR EACH ROW WHEN (NEW.number = 3) EXECUTE FUNCTION linger()`);
     const runId = await scene.queue(FILES);
     await isKilled(runId, 'batch.commit-sent=kill@3');
