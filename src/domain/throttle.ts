@@ -99,6 +99,10 @@ const objectDefaults = (dutyCycle: number | null | undefined): Throttle => ({
 export const isRestless = ({ dutyCycle }: Pick<Throttle, 'dutyCycle'>): boolean =>
   dutyCycle >= RESTLESS.dutyCycle;
 
+/** Whether it matters what others notice: not where no rest is wanted, nor where they may be slowed down as much as can be said. */
+export const isConsiderate = (throttle: Pick<Throttle, 'dutyCycle' | 'maxSlowdown'>): boolean =>
+  !isRestless(throttle) && throttle.maxSlowdown < RANGES.maxSlowdown[1];
+
 const defaultsFor = (dutyCycle: number | null | undefined): Throttle =>
   dutyCycle != null && isRestless({ dutyCycle })
     ? { ...DEFAULT_THROTTLE, batchMs: RESTLESS.batchMs }

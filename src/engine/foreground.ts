@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Throttle } from '../domain/run.ts';
-import { isRestless } from '../domain/throttle.ts';
+import { isConsiderate } from '../domain/throttle.ts';
 import type { Session } from '../target/session.ts';
 import { TargetError } from '../target/sqlstate.ts';
 import { affordableShare, slowedBeside } from './duty-cycle.ts';
@@ -18,7 +18,7 @@ type Kind = 'alone' | 'beside';
 
 /**
  * Learns how long a statement of others takes while we rest and beside our batches, and how much of the time a run may work
- * so that they hardly notice. Who wants no rest is not held back; nor is anybody where there are no others.
+ * so that they hardly notice. Who need not be considerate is not held back; nor is anybody where there are no others.
  */
 export class Foreground {
   readonly #connect: () => Promise<Session>;
@@ -110,7 +110,7 @@ export class Foreground {
   }
 
   get #isWanted(): boolean {
-    return !isRestless(this.#throttle());
+    return isConsiderate(this.#throttle());
   }
 
   /** What can't be measured is not known, and the reason for a small share says so; a lost session shows in dutyCycle. */

@@ -52,7 +52,7 @@ export async function performBatches(
   const tuner = new BatchTuner(work.bytesPerUnit, work.leastRows);
   const retries = new RetryBudget(run);
   const lanes = new Lanes(work, run);
-  const committed = afterCommit(tuner, retries, run);
+  const committed = afterCommit(work, tuner, retries, run);
   const allow = (totalRows: number, totalIncluded: number) => assertWithinPlan(run, totalRows, totalIncluded);
   const pipelineAt = async (at: LedgerPosition) =>
     new Pipeline({ work, context: run, lanes: await lanes.take(), allow, committed }, at);
@@ -74,7 +74,7 @@ export async function performBatches(
   }
 }
 
-function afterCommit(tuner: BatchTuner, retries: RetryBudget, run: BatchPerformance) {
+function afterCommit(work: BatchWork, tuner: BatchTuner, retries: RetryBudget, run: BatchPerformance) {
   const { lease, archive, foreground, progress } = run;
   return async (done: BatchResult): Promise<void> => {
     const asked = lease.latest;
@@ -87,8 +87,9 @@ function afterCommit(tuner: BatchTuner, retries: RetryBudget, run: BatchPerforma
     retries.succeeded();
     await progress.add(done, foreground.reason);
     const ms = restAfter(done.ms, foreground);
+    if (ms === 0 || !work.hasNext || lease.latest.state !== 'RUNNING') return;
     foreground.rests(ms);
-    if (ms > 0 && lease.latest.state === 'RUNNING') await lease.rest(ms, asked, run.stopping);
+    await lease.rest(ms, asked, run.stopping);
   };
 }
 

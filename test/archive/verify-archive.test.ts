@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
 import { Session } from '../../src/target/session.ts';
 import { archiveOf, FILES, TABLE, verified } from '../support/archives.ts';
 import { until } from '../support/fault-scene.ts';
 import { type ItemScene, itemScene } from '../support/items.ts';
+import { STEADY } from '../support/engine.ts';
 
 let scene: ItemScene;
 let runId: string;
@@ -32,7 +32,7 @@ describe.each([FILES, TABLE])('the verification of an archive in $kind', (destin
   });
 
   it('is not good while rows are in a segment that nobody has sealed', async () => {
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.1, batchRows: 200, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.03, batchRows: 200, batchMs: 2 };
     runId = await scene.queue(destination, { throttle });
     const stopping = new AbortController();
     const working = scene.engine.work(runId, stopping.signal);

@@ -3,15 +3,15 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { makeArchiveKeys } from '../../src/archive/archive-keys.ts';
 import type { ArchiveDestination } from '../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { allSegments } from '../../src/store/archives.ts';
 import { archiveOf, queueRestore, verified } from '../support/archives.ts';
 import { loseLease } from '../support/fault-scene.ts';
 import { type ItemScene, itemScene } from '../support/items.ts';
 import { endOf, SHORT_LEASE, spawnTurn } from '../support/spawn-worker.ts';
+import { STEADY } from '../support/engine.ts';
 
 /** One lane, and some dozen batches. */
-const SMALL = { ...DEFAULT_THROTTLE, dutyCycle: 0.8, batchRows: 300 };
+const SMALL = { ...STEADY, dutyCycle: 0.2, batchRows: 300 };
 const KEY = Buffer.alloc(32, 3);
 const OTHER_KEY = Buffer.alloc(32, 4);
 

@@ -2,13 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import type { RunView } from '../../src/store/runs.ts';
-import { testEngine, type TestEngine } from '../support/engine.ts';
+import { testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { until as untilIn } from '../support/fault-scene.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
@@ -23,7 +22,7 @@ const FILES: OperationSpec = {
   destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
 };
 
-const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.2, batchRows: 300, batchMs: 2 };
+const SLOW = { ...STEADY, dutyCycle: 0.05, batchRows: 300, batchMs: 2 };
 
 const BY: Principal = {
   subject: 'somebody',

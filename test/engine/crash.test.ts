@@ -1,16 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OperationSpec } from '../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
 import { requireRun } from '../../src/store/runs.ts';
-import { testEngine, type TestEngine } from '../support/engine.ts';
+import { testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { EVERY_TYPE, makeEveryType } from '../support/every-type.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
 import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { SHORT_LEASE } from '../support/spawn-worker.ts';
 
-const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 300, batchMs: 2 };
+const SLOW = { ...STEADY, dutyCycle: 0.1, batchRows: 300, batchMs: 2 };
 const OLD = { column: 'at', op: 'LT', value: '2024-01-01T00:00:00Z' } as const;
 
 let database: TestDatabase;
@@ -89,7 +88,7 @@ describe('a worker killed with -9 three times', () => {
 describe('a table with quoted names and every type, its worker killed with -9 three times', () => {
   const table = `"Sch ""é"""."Ta ble ""☃"", x"`;
   const everything = `SELECT * FROM ${table}`;
-  const throttle = { ...SLOW, dutyCycle: 0.2, batchRows: 50 };
+  const throttle = { ...SLOW, dutyCycle: 0.05, batchRows: 50 };
   let old: { column: string; op: 'LT'; value: string };
   let before: { rows: number; hash: string };
 

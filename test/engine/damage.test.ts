@@ -4,11 +4,10 @@ import path from 'node:path';
 import pg from 'pg';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { DeclutterError } from '../../src/errors.ts';
 import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
-import { testEngine, type TestEngine } from '../support/engine.ts';
+import { testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
@@ -22,7 +21,7 @@ const FILES: OperationSpec = {
   destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
 };
 
-const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.2, batchRows: 300, batchMs: 2 };
+const SLOW = { ...STEADY, dutyCycle: 0.05, batchRows: 300, batchMs: 2 };
 
 const BY: Principal = {
   subject: 'somebody',

@@ -2,9 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { requireRun } from '../../src/store/runs.ts';
-import { FAST, testEngine, type TestEngine } from '../support/engine.ts';
+import { FAST, testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { SHORT_LEASE } from '../support/spawn-worker.ts';
@@ -66,7 +65,7 @@ describe('a deduplication beside others', () => {
       INSERT INTO person SELECT i, 'mail' || i % 500 FROM generate_series(1, 2000) i;
       INSERT INTO child SELECT i, i FROM generate_series(1, 2000) i; ANALYZE`);
     const runId = await engine.queue({ name: 'person' }, SPEC, {
-      throttle: { ...DEFAULT_THROTTLE, dutyCycle: 0.5, batchRows: 100, batchMs: 5 },
+      throttle: { ...STEADY, dutyCycle: 0.12, batchRows: 100, batchMs: 5 },
     });
     const application = write();
     const kills = await runThroughKills({ database, engine }, runId, { span: 300, afterKill: nobodyIsLost });

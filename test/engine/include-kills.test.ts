@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { OperationSpec } from '../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
-import { FAST, testEngine, type TestEngine } from '../support/engine.ts';
+import { FAST, testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
 import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
@@ -38,7 +37,7 @@ it('archives rows with what references them through three kills with -9, and los
     pick: 'HEAP_RANGES',
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
   };
-  const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.3, batchRows: 40, batchMs: 2 };
+  const throttle = { ...STEADY, dutyCycle: 0.08, batchRows: 40, batchMs: 2 };
   const runId = await engine.queue({ name: 'customers' }, archive, { throttle });
   const parted: number[] = [];
   const kills = await runThroughKills({ database, engine }, runId, {

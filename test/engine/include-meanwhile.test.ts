@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { FILES } from '../support/archives.ts';
 import { until, untilSeen } from '../support/fault-scene.ts';
 import { type ShopScene, shopScene, SMALL } from '../support/shop-scene.ts';
 import { partedCustomers } from '../support/shop-with-everything.ts';
+import { STEADY } from '../support/engine.ts';
 
 let scene: ShopScene;
 
@@ -31,7 +31,7 @@ describe('an archive with what references its rows', () => {
   });
 
   it('leaves no customer without its orders when it is cancelled, and brings back what had gone', async () => {
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.05, batchRows: 50, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.02, batchRows: 50, batchMs: 2 };
     const runId = await scene.queue(FILES, { throttle });
     const working = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);

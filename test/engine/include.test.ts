@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OperationSpec } from '../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { requireRun } from '../../src/store/runs.ts';
-import { FAST, testEngine, type TestEngine } from '../support/engine.ts';
+import { FAST, testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { SHORT_LEASE } from '../support/spawn-worker.ts';
@@ -94,7 +93,7 @@ describe('a purge that takes along what references its rows', () => {
   }, 120_000);
 
   it('leaves no chosen row without what referenced it, when its worker is killed with -9 and when it is cancelled', async () => {
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.3, batchRows: 50, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.08, batchRows: 50, batchMs: 2 };
     const runId = await engine.queue({ name: 'customers' }, PURGE, { throttle });
     const partedAfter: unknown[] = [];
     const kills = await runThroughKills({ database, engine }, runId, {
@@ -108,7 +107,7 @@ describe('a purge that takes along what references its rows', () => {
   }, 300_000);
 
   it('can be cancelled between batches', async () => {
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.05, batchRows: 50, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.02, batchRows: 50, batchMs: 2 };
     const runId = await engine.queue({ name: 'customers' }, PURGE, { throttle });
     const working = engine.work(runId);
     while ((await requireRun(engine.deps.store, runId)).progress.rowsDone === 0) await sleep(20);

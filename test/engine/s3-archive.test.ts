@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { DEFAULT_THROTTLE } from '../../src/domain/run.ts';
 import { allSegments } from '../../src/store/archives.ts';
 import { archiveOf, S3, verified } from '../support/archives.ts';
 import { type ItemScene, itemScene } from '../support/items.ts';
 import { runThroughKills } from '../support/kill-workers.ts';
 import { SHORT_LEASE } from '../support/spawn-worker.ts';
+import { STEADY } from '../support/engine.ts';
 
 let scene: ItemScene;
 
@@ -75,7 +75,7 @@ describe('an archive in S3', () => {
   });
 
   it('loses nothing when its worker is killed with -9 three times', async () => {
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 200, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.1, batchRows: 200, batchMs: 2 };
     const runId = await scene.queue(S3, { throttle });
     expect(await runThroughKills(scene, runId, { span: 1_000 })).toBe(3);
     expect(await strays(runId)).toEqual([]);

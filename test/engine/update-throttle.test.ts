@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../src/clock.ts';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
-import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
+import { type Throttle } from '../../src/domain/run.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import { requireRun, type RunView } from '../../src/store/runs.ts';
-import { testEngine, type TestEngine } from '../support/engine.ts';
+import { testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
@@ -41,7 +41,7 @@ afterEach(async () => {
 
 const control = () => makeRunControl({ ...engine.deps, queue: { nudge: () => Promise.resolve() } });
 const queue = (throttle: Partial<Throttle>) =>
-  engine.queue({ name: 'item' }, PURGE, { throttle: { ...DEFAULT_THROTTLE, ...throttle } });
+  engine.queue({ name: 'item' }, PURGE, { throttle: { ...STEADY, ...throttle } });
 
 async function until(runId: string, seen: (run: RunView) => boolean): Promise<void> {
   await eventually('a run that is as wanted', async () => seen(await requireRun(engine.deps.store, runId)));

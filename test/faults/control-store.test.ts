@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 afterEach(() => scene.close());
 
-const SLOW = { ...ONE_LANE, dutyCycle: 0.3 };
+const SLOW = { ...ONE_LANE, dutyCycle: 0.08 };
 
 const prisma = () => scene.engine.deps.store.prisma;
 

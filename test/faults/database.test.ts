@@ -17,7 +17,7 @@ import { type OwnServer, ownServer } from '../support/postgres.ts';
 import { tcpProxy } from '../support/tcp-proxy.ts';
 
 /** Long enough to come in between. */
-const SLOW = { ...ONE_LANE, dutyCycle: 0.2 };
+const SLOW = { ...ONE_LANE, dutyCycle: 0.05 };
 
 let scene: FaultScene;
 let server: OwnServer | null = null;

@@ -82,7 +82,7 @@ describe('a take-over', () => {
 describe('a folder', () => {
   it('that is taken away while rows are archived to it makes the run rest or pause until it is back', async () => {
     const { archiveDir } = scene.engine;
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.3 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.08 } });
     const work = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await rename(archiveDir, `${archiveDir}-away`);
@@ -123,7 +123,7 @@ describe('a folder', () => {
 
   it('whose files are removed while rows are archived to them takes no more', async () => {
     const { archiveDir } = scene.engine;
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.3 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.08 } });
     const work = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await rm(`${archiveDir}/${runId}`, { recursive: true });

@@ -40,7 +40,7 @@ const CHANGES: [string, string, string][] = [
 
 describe('a table that gets, while rows of it are archived,', () => {
   it.each(CHANGES)('%s: the run pauses, and goes on when that is taken back', async (_, change, back) => {
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.2 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.05 } });
     const work = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await scene.database.run(change);
@@ -51,7 +51,7 @@ describe('a table that gets, while rows of it are archived,', () => {
   });
 
   it('dropped and made anew under its name: the new one is left alone', async () => {
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.2 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.05 } });
     const work = scene.engine.work(runId);
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await scene.database.run(

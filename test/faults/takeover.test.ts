@@ -98,7 +98,7 @@ describe('several workers', () => {
   });
 
   it('take over from one another again and again, and the rows are in one place each', async () => {
-    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.3 } });
+    const runId = await scene.queue(FILES, { throttle: { ...ONE_LANE, dutyCycle: 0.08 } });
     const turns = [scene.engine.work(runId)];
     for (let n = 0; n < 4; n += 1) {
       const { progress } = await requireRun(scene.engine.deps.store, runId);

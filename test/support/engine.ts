@@ -21,6 +21,8 @@ import { readIdentity } from '../../src/target/identity.ts';
 import { type TestDatabase, testStore } from './postgres.ts';
 
 /** As fast as it goes: tests of what happens to rows need no rest. */
+/** Works as much as it is told to, whatever others notice. */
+export const STEADY: Throttle = { ...DEFAULT_THROTTLE, maxSlowdown: 100 };
 export const FAST: Throttle = { ...DEFAULT_THROTTLE, dutyCycle: 1, batchRows: 1_000, batchMs: 20 };
 
 export interface TestEngine {

@@ -1,13 +1,13 @@
 import type { OperationSpec, PlanSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
-import { DEFAULT_THROTTLE, type Throttle } from '../../src/domain/run.ts';
+import { type Throttle } from '../../src/domain/run.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import { requireRun, type RunView } from '../../src/store/runs.ts';
 import { Session } from '../../src/target/session.ts';
 import { queueRestore } from './archives.ts';
-import { testEngine, type TestEngine } from './engine.ts';
+import { testEngine, type TestEngine, STEADY } from './engine.ts';
 import { eventually } from './eventually.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 import { recordViolations, rowViolations } from './nothing-lost.ts';
@@ -30,7 +30,7 @@ export const TABLE: OperationSpec = {
 export const PURGE: OperationSpec = { kind: 'PURGE', filter: OLD, dependents: 'REFUSE', pick: 'HEAP_RANGES' };
 
 /** Ten batches and more, with a rest after each: one at a time. */
-export const ONE_LANE: Throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.9, batchRows: 300, batchMs: 5 };
+export const ONE_LANE: Throttle = { ...STEADY, dutyCycle: 0.9, batchRows: 300, batchMs: 5 };
 /** One batch is treated while the one before is made durable. */
 export const TWO_LANES: Throttle = { ...ONE_LANE, dutyCycle: 1 };
 

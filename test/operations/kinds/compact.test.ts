@@ -3,9 +3,8 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { IndexIdentity } from '../../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../../src/domain/run.ts';
 import { interruptLost } from '../../../src/store/leases.ts';
-import { testEngine, type TestEngine } from '../../support/engine.ts';
+import { testEngine, type TestEngine, STEADY } from '../../support/engine.ts';
 import { fingerprintOf } from '../../support/fingerprint.ts';
 import { runThroughKills } from '../../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
@@ -14,7 +13,7 @@ import { SHORT_LEASE, spawnWorker } from '../../support/spawn-worker.ts';
 const ROWS = 20_000;
 /** Three fifths of the rows: from everywhere, or from nearly all of the end. */
 const GONE = { scattered: 'id % 5 < 3', 'at the end': `id > ${ROWS * 0.39} AND id <= ${ROWS * 0.99}` };
-const SLOW = { ...DEFAULT_THROTTLE, dutyCycle: 0.3, batchRows: 200, batchMs: 2 };
+const SLOW = { ...STEADY, dutyCycle: 0.08, batchRows: 200, batchMs: 2 };
 
 let database: TestDatabase;
 let engine: TestEngine;

@@ -1,13 +1,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../../src/domain/plan.ts';
-import { DEFAULT_THROTTLE } from '../../../src/domain/run.ts';
 import type { PlanOrphanRemovalInput } from '../../../src/planning/plan-inputs.ts';
 import { findArchiveByRun } from '../../../src/store/archives.ts';
 import type { PlanView } from '../../../src/store/plans.ts';
 import type { RunView } from '../../../src/store/runs.ts';
 import { makePlanning, OPERATOR, type Planning } from '../../planning/planning.ts';
-import { FAST, testEngine, type TestEngine } from '../../support/engine.ts';
+import { FAST, testEngine, type TestEngine, STEADY } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../../support/fingerprint.ts';
 import type { Version } from '../../support/installations.ts';
@@ -214,7 +213,7 @@ describe('an orphan removal whose worker is killed with -9 three times', () => {
   it('loses no row, and takes none that has its parent', async () => {
     await begin(UNDECLARED.replace('6000', '60000'));
     const before = await fingerprintOf(planning.target, 'SELECT * FROM lines');
-    const throttle = { ...DEFAULT_THROTTLE, dutyCycle: 0.4, batchRows: 100, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.1, batchRows: 100, batchMs: 2 };
     const runId = await queue(await plan({ destination: FILES }), throttle);
     expect(await runThroughKills({ database: planning.target, engine }, runId, { span: 1_000 })).toBe(3);
     const manifest = await loadArchive(planning.target, engine.archiveDir, runId, 'lines', 'kept');
