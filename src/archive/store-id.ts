@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, readFile, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { link, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Says which store a folder is: an empty mount, or the folder of somebody else, has none or another one. */
@@ -20,16 +21,34 @@ export async function otherStore(root: string, id: string): Promise<string | nul
 export async function ensureStoreId(root: string): Promise<string> {
   const file = path.join(root, STORE_ID_FILE);
   const temporary = `${file}.${randomUUID()}`;
-  const handle = await open(temporary, 'wx', 0o600);
   try {
-    await handle.writeFile(`${randomUUID()}\n`);
-    await handle.sync();
+    await writeDurably(temporary, `${randomUUID()}\n`);
     await link(temporary, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
-    await handle.close();
-    await unlink(temporary);
+    await rm(temporary, { force: true });
   }
+  // Also where another process has made the link: it may not have come so far.
+  await syncFolder(root);
   return (await readFile(file, 'utf8')).trim();
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }

@@ -209,7 +209,7 @@ async function endingOf(work: () => Promise<Ending>): Promise<Ending> {
 }
 
 function contextOf(
-  { plan, claim }: Turn,
+  { plan, claim, lease }: Turn,
   parts: Parts,
   source: SourceArchive | null,
   doomed: DoomedArchive | null,
@@ -221,6 +221,7 @@ function contextOf(
     relation: parts.relation as Relation,
     session: parts.session,
     cursor: parts.position.cursor as OperationContext['cursor'],
+    throttle: () => lease.latest.throttle,
     sink: parts.archive?.sink ?? NO_SINK,
     source,
     doomed,

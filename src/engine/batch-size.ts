@@ -23,20 +23,28 @@ export class BatchTuner {
   #cap = MAX_UNITS;
   #regain = SLOWLY;
 
+  readonly #firstUnits: number;
   readonly #leastRows: number;
 
   /** bytesPerUnit: on average, where it is known: a first batch far too large would be read to its end */
   constructor(bytesPerUnit = 0, leastRows = MIN_ROWS) {
     this.#leastRows = leastRows;
-    this.#units = Math.max(MIN_UNITS, Math.min(FIRST_UNITS, MAX_BYTES / bytesPerUnit));
+    this.#firstUnits = Math.max(MIN_UNITS, Math.min(FIRST_UNITS, MAX_BYTES / bytesPerUnit));
+    this.#units = this.#firstUnits;
   }
 
   size(throttle: Throttle): BatchSize {
     return { units: this.#units, maxRows: throttle.batchRows, maxBytes: MAX_BYTES };
   }
 
+  /** What was learnt is of other units. */
+  restart(): void {
+    [this.#units, this.#rowsPerUnit, this.#cap, this.#regain] = [this.#firstUnits, 0, MAX_UNITS, SLOWLY];
+  }
+
   /** ms: of the batch's own work, without waiting for the fence or the commit. */
   record(batch: { ms: number; units: number; rows: number }, throttle: Throttle): void {
+    if (batch.units === 0) return;
     this.#cap = Math.min(MAX_UNITS, this.#cap * this.#regain);
     this.#rowsPerUnit = Math.max(batch.rows / batch.units, this.#rowsPerUnit * 0.9);
     // A batch cut short by the end of the table says nothing about a longer one.

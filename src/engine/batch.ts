@@ -106,13 +106,14 @@ export async function commitBatch(
     failpoint('batch.stored');
     if (!lease.isSafe) throw new LeaseLost();
     const ms = () => batch.ms + performance.now() - begun;
-    const { units, rows, cursor, workMs, isStep = false } = batch;
+    const { units, rows, cursor, workMs, isStep = false, unitsChange = false } = batch;
     // A batch without rows leaves no trace: going over its blocks again costs less than an entry.
     const isEntered = rows > 0 || parts.length > 0 || isStep;
     if (isEntered) await commit(session, batchEntry(runId, position, { rows, cursor, frame, parts }, ms()));
     else await session.rollback();
     const included = batch.included ?? 0;
-    return { units, rows, included, cursor, frame, parts, isEntered, isStep, workMs, ms: ms() };
+    const done = { units, rows, included, cursor, frame, parts, isEntered, isStep, unitsChange, workMs };
+    return { ...done, ms: ms() };
   } catch (error) {
     await session.rollback();
     throw error;

@@ -80,6 +80,7 @@ function afterCommit(work: BatchWork, tuner: BatchTuner, retries: RetryBudget, r
     const asked = lease.latest;
     foreground.ends();
     await archive?.confirm(done);
+    if (done.unitsChange) tuner.restart();
     if (!done.isStep) {
       const rows = done.rows + done.included;
       tuner.record({ ms: done.workMs, units: done.units, rows }, lease.latest.throttle);

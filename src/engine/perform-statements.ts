@@ -29,27 +29,41 @@ export async function performStatements(
   run: StatementPerformance,
 ): Promise<Ending> {
   let at = position;
+  const enter = async () => {
+    at = await entered(at, run);
+  };
   for (const statement of work.statements) {
-    const ending = endingAsked(run) ?? (await performStatement(statement, run));
+    const ending = endingAsked(run) ?? (await performStatement(statement, run, enter));
     if (ending) return ending;
-    const done = { rows: 0, cursor: ((at.cursor as number | null) ?? 0) + 1, frame: null };
-    await underFence(run.session, run.runId, at.fence, () =>
-      run.session.script(batchEntry(run.runId, at, done, 0)),
-    );
-    at = { ...at, number: at.number + 1, cursor: done.cursor };
     await run.progress.add({ rows: 0, included: 0, isEntered: true }, null);
   }
   return { state: 'SUCCEEDED', code: null, reason: null };
 }
 
-/** null: it is done, whether by this try or an earlier one. The ledger is left to the caller. @throws Stop */
+async function entered(
+  at: LedgerPosition,
+  { session, runId }: StatementPerformance,
+): Promise<LedgerPosition> {
+  const done = { rows: 0, cursor: ((at.cursor as number | null) ?? 0) + 1, frame: null };
+  await underFence(session, runId, at.fence, () => session.script(batchEntry(runId, at, done, 0)));
+  return { ...at, number: at.number + 1, cursor: done.cursor };
+}
+
+/**
+ * null: it is done, whether by this try or an earlier one. enter: writes that to the ledger, before anybody is told: a control
+ * store that is away must not have it done again. Missing: the caller does. @throws Stop
+ */
 export async function performStatement(
   statement: Statement,
   run: StatementPerformance,
+  enter = () => Promise.resolve(),
 ): Promise<Ending | null> {
-  if (await statement.isDone?.()) return null;
+  if (await statement.isDone?.()) {
+    await enter();
+    return null;
+  }
   for (let tries = 1; ; tries++) {
-    const verdict = (await untilNobodyIsInTheWay(statement, run)) ?? (await attempt(statement, run));
+    const verdict = (await untilNobodyIsInTheWay(statement, run)) ?? (await attempt(statement, run, enter));
     if (verdict?.state !== 'AGAIN') return verdict;
     if (tries === TRIES) return givenUp(verdict.reason);
     await run.progress.resting(verdict.reason);
@@ -83,7 +97,11 @@ async function untilNobodyIsInTheWay(
   }
 }
 
-async function attempt(statement: Statement, run: StatementPerformance): Promise<Verdict | null> {
+async function attempt(
+  statement: Statement,
+  run: StatementPerformance,
+  enter: () => Promise<void>,
+): Promise<Verdict | null> {
   const report = new StatementReport(run, statement);
   const watchdog = new Watchdog(run, report);
   try {
@@ -100,6 +118,7 @@ async function attempt(statement: Statement, run: StatementPerformance): Promise
   }
   const problem = await statement.verify();
   if (problem !== null) throw new Stop('UNEXPECTED', problem, 'FAILED');
+  await enter();
   await report.ends();
   return null;
 }

@@ -97,6 +97,11 @@ export class RunProgress {
     });
   }
 
+  /** What has been done is not to be done again because nobody could be told. */
+  async tells(event: { kind: string; message: string }): Promise<void> {
+    await this.#show(() => appendEvent(this.#store, this.#claim.runId, event));
+  }
+
   /** The last word before the run changes its state. */
   async flush(): Promise<void> {
     await this.#write(this.#clock.monotonicMs());

@@ -32,12 +32,16 @@ export class StatementReport implements Watching {
 
   begins(): Promise<void> {
     const { description, sql } = this.#statement;
-    return this.#tell('STATEMENT', description, { sql });
+    return appendEvent(this.#run.store, this.#run.runId, {
+      kind: 'STATEMENT',
+      message: description,
+      data: { sql },
+    });
   }
 
   async ends(): Promise<void> {
     const outcome = await this.#statement.outcome?.();
-    if (outcome !== undefined) await this.#tell('STATEMENT_DONE', outcome, {});
+    if (outcome !== undefined) await this.#run.progress.tells({ kind: 'STATEMENT_DONE', message: outcome });
   }
 
   waits(reason: string): Promise<void> {
@@ -51,10 +55,6 @@ export class StatementReport implements Watching {
     this.#toldAt = now;
     const message = `${this.#statement.description}: ${inWords(progress)}.`;
     await this.#run.progress.moves(message, { ...progress });
-  }
-
-  #tell(kind: string, message: string, data: Readonly<Record<string, unknown>>): Promise<void> {
-    return appendEvent(this.#run.store, this.#run.runId, { kind, message, data });
   }
 }
 

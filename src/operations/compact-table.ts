@@ -3,16 +3,19 @@ import { isRestless } from '../domain/throttle.ts';
 import { readIndex } from '../target/index-state.ts';
 import { PATIENTLY_MS, readLeftovers } from '../target/index-statements.ts';
 import type { Session } from '../target/session.ts';
-import { ident, integer, literal, type Sql, sql, toBoundStatement } from '../target/sql.ts';
+import { sql } from '../target/sql.ts';
+import { TargetError } from '../target/sqlstate.ts';
 import {
   type Blocks,
+  type Choice,
   lockableRows,
+  type Moved,
   type Mover,
   moveRows,
-  type Moved,
   rowsIn,
   takeBack,
 } from './compact-moves.ts';
+import { countBlocks, listFrom } from './compact-places.ts';
 import {
   type CompactState,
   indexAt,
@@ -40,11 +43,16 @@ const MARGIN = 4;
 const APPROACH = 0.25;
 /** So many batches in a row that meet them, or find no room, are no chance. */
 const MET = 3;
+/** So many batches in a row are left for later since somebody holds a row that theirs reference; then the run waits for that. */
+const MOST_HELD = 5;
 /** A row that moves costs ten times as much as one that is deleted. */
 const LEAST_ROWS = 50;
 /** Workers that help to build an index take the processors that others need. */
 const ALONE = 'SET max_parallel_maintenance_workers = 0';
 const MAX_SWEPT = 1_000_000;
+
+/** Why rows stay for now: most would have come to lie behind their blocks; or somebody holds a row that they reference. */
+type Left = 'BEHIND' | 'HELD';
 
 /** Moves rows from a table's end into its free space in batches that anybody may interrupt, with a VACUUM before and after. */
 export async function openCompact(context: OperationContext<Compact>): Promise<BatchWork> {
@@ -72,6 +80,8 @@ class CompactWork implements BatchWork {
   #blocks = 0;
   /** batches in a row for which the first blocks had no room */
   #met = 0;
+  /** batches in a row that somebody's lock on other tables has kept from moving */
+  #held = 0;
   /** where rows of the last batch have come to lie; null: not known */
   #landed: number | null = null;
   /** rows, in this round */
@@ -91,7 +101,7 @@ class CompactWork implements BatchWork {
   }
 
   async open(): Promise<void> {
-    this.#blocks = await this.#countBlocks();
+    this.#blocks = await countBlocks(this.#context);
     this.#state = { ...this.#state, block: Math.min(this.#state.block, this.#blocks) };
   }
 
@@ -104,9 +114,9 @@ class CompactWork implements BatchWork {
   }
 
   statements(): readonly Statement[] {
-    const { session, relation, plan, spec } = this.#context;
+    const { session, relation, throttle, spec } = this.#context;
     const { phase, round, indexes } = this.#state;
-    const isGentle = !isRestless(plan.throttle);
+    const isGentle = !isRestless(throttle());
     if (phase === 'VACUUM' || phase === 'REREAD')
       return [
         compactVacuum(session, relation, { withToast: round === 0, isGentle, isWhole: phase === 'REREAD' }),
@@ -144,13 +154,13 @@ class CompactWork implements BatchWork {
       case 'VACUUM':
         return this.#afterVacuum(state);
       case 'DESCENT':
-        this.#list = await this.#listFrom(state.block, MAX_SWEPT);
+        this.#list = await listFrom(this.#context, state.block, MAX_SWEPT);
         [this.#block, this.#line] = [0, 0];
         return reached(state);
       case 'SWEEP':
         return { ...state, phase: 'VACUUM' };
       case 'REREAD':
-        this.#blocks = await this.#countBlocks();
+        this.#blocks = await countBlocks(this.#context);
         return nextRound(state, this.#blocks);
       default:
         return indexAt(state, state.indexes + 1, this.#context.spec.indexes.length);
@@ -158,14 +168,14 @@ class CompactWork implements BatchWork {
   }
 
   async #afterVacuum(state: CompactState): Promise<CompactState> {
-    this.#blocks = await this.#countBlocks();
+    this.#blocks = await countBlocks(this.#context);
     const hasMoved = this.#moved > 0;
     [this.#met, this.#landed, this.#moved] = [0, null, 0];
     if (state.round === 0) return nextRound(state, this.#blocks);
     const done = indexAt(state, 0, this.#context.spec.indexes.length);
     if (isGivenBack(state, this.#blocks))
       return isDoubtful(state, this.#blocks) ? { ...state, phase: 'REREAD' } : done;
-    const isEmpty = (await this.#listFrom(state.goal, 1)).size === 0;
+    const isEmpty = (await listFrom(this.#context, state.goal, 1)).size === 0;
     if (!isEmpty && hasMoved && isWorthwhile(state, this.#blocks)) return nextRound(state, this.#blocks);
     return (await this.#onceMore(state, isEmpty)) ?? done;
   }
@@ -191,6 +201,8 @@ class CompactWork implements BatchWork {
       rows: 0,
       cursor: this.#cursor(this.#state),
       isStep: true,
+      // blocks, or places of rows
+      unitsChange: true,
       store: keepsNothing,
     };
     const piece: Piece = { treat: () => Promise.resolve(treated) };
@@ -201,19 +213,22 @@ class CompactWork implements BatchWork {
   }
 
   /** The last blocks that have not had their turn. */
-  #descend({ units }: BatchSize): Piece {
+  #descend({ units, maxRows, maxBytes }: BatchSize): Piece {
     const end = this.#state.block;
     const most = this.#landed === null ? units : Math.min(units, APPROACH * (end - this.#landed));
     const first = Math.max(0, end - Math.max(1, Math.floor(most)));
-    const state = { ...this.#state, block: first };
     const piece: Piece = {
       treat: async (session) => {
-        const picked = rowsIn(this.#mover, first, end);
-        const moved = await this.#unlessBehind(session, picked, { first, end });
+        // One block may have more rows than a batch: it has several turns.
+        const isOne = end - first <= 1;
+        const rows = rowsIn(this.#mover, first, end, isOne ? maxRows : maxRows + 1);
+        const moved = await this.#move(session, { rows, most: maxRows, maxBytes }, { first, end });
+        const isPart = isOne && typeof moved !== 'string' && moved.rows > 0 && moved.picked === maxRows;
+        const state = isPart ? this.#state : { ...this.#state, block: first };
         this.#afterCommit.set(piece, () => this.#descended(moved, state));
         return {
           units: end - first,
-          rows: moved?.rows ?? 0,
+          rows: rowsOf(moved),
           cursor: this.#cursor(state),
           store: keepsNothing,
         };
@@ -222,33 +237,44 @@ class CompactWork implements BatchWork {
     return piece;
   }
 
-  /** null: most rows would have come to lie behind their blocks, so they stay. */
-  async #unlessBehind(session: Session, picked: Sql, from: Blocks): Promise<Moved | null> {
-    const moved = await moveRows(session, this.#mover, picked, from);
-    if (moved.above * 2 <= moved.rows) return moved;
+  /** @throws TargetError LOCKED once too many batches in a row had to be left */
+  async #move(session: Session, choice: Choice, from: Blocks): Promise<Moved | Left> {
+    let left: Left = 'BEHIND';
+    try {
+      const moved = await moveRows(session, this.#mover, choice, from);
+      if (moved.rows > 0) this.#held = 0;
+      if (moved.above * 2 <= moved.rows) return moved;
+    } catch (error) {
+      const isHeld = error instanceof TargetError && error.failure === 'LOCKED';
+      if (!isHeld || this.#held === MOST_HELD) throw error;
+      this.#held += 1;
+      left = 'HELD';
+    }
     await takeBack(session);
-    return null;
+    return left;
   }
 
-  #descended(moved: Moved | null, state: CompactState): void {
-    if (moved?.rows !== 0) {
-      this.#landed = moved?.landed ?? this.#landed;
-      const hasMet = moved === null || (moved.landed ?? 0) >= state.block - MARGIN;
+  #descended(moved: Moved | Left, state: CompactState): void {
+    if (moved === 'BEHIND' || rowsOf(moved) > 0) {
+      const landed = typeof moved === 'string' ? null : moved.landed;
+      this.#landed = landed ?? this.#landed;
+      const hasMet = moved === 'BEHIND' || (landed ?? 0) >= state.block - MARGIN;
       this.#met = hasMet ? this.#met + 1 : 0;
     }
-    if (moved === null) return;
-    this.#moved += moved.rows;
+    if (moved === 'BEHIND') return;
+    this.#moved += rowsOf(moved);
     this.#state = state;
   }
 
-  #sweep({ units }: BatchSize): Piece {
-    const places = this.#swept(Math.max(1, Math.floor(units)));
+  #sweep({ units, maxRows, maxBytes }: BatchSize): Piece {
+    const places = this.#swept(Math.max(1, Math.floor(Math.min(units, maxRows))));
     const last = places.at(-1);
     const from = { first: this.#state.block, end: [...new Set(places.map(({ block }) => block))] };
     const piece: Piece = {
       treat: async (session) => {
         const picked = lockableRows(this.#mover, placesCondition(places));
-        const rows = (await this.#unlessBehind(session, picked, from))?.rows ?? 0;
+        const choice = { rows: picked, most: places.length, maxBytes };
+        const rows = rowsOf(await this.#move(session, choice, from));
         this.#afterCommit.set(piece, () => {
           this.#moved += rows;
           if (last) [this.#block, this.#line] = [last.block, last.line + 1];
@@ -266,28 +292,6 @@ class CompactWork implements BatchWork {
   #cursor(state: CompactState): Json {
     return { ...state };
   }
-
-  /** Places of rows from a block on. */
-  async #listFrom(block: number, limit: number): Promise<RowPlaces> {
-    const { session, relation } = this.#context;
-    const statement = toBoundStatement(sql`
-      COPY (SELECT ctid FROM ONLY ${ident(relation.schema, relation.name)} WHERE ctid >= ${literal(`(${block},0)`)}::pg_catalog.tid
-             ORDER BY ctid LIMIT ${integer(limit)}) TO STDOUT`);
-    const places = new RowPlaces();
-    await session.transaction(async () => {
-      await session.longRead();
-      await session.copyOut(statement, (chunk, start, end) => places.read(chunk.subarray(start, end)));
-    });
-    return places;
-  }
-
-  async #countBlocks(): Promise<number> {
-    const { session, relation } = this.#context;
-    const { blocks } = await session.transaction(() =>
-      session.one<{ blocks: number }>(sql`
-        SELECT (pg_catalog.pg_relation_size(${integer(relation.oid)}::pg_catalog.oid)
-                / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.float8 AS blocks`),
-    );
-    return blocks;
-  }
 }
+
+const rowsOf = (moved: Moved | Left): number => (typeof moved === 'string' ? 0 : moved.rows);

@@ -3,7 +3,7 @@ import type { Frame, SegmentSink } from '../archive/segment-sink.ts';
 import type { SourceArchive } from '../archive/source-archive.ts';
 import type { OperationSpec, PlanSpec, RelationIdentity } from '../domain/plan.ts';
 import type { ArchiveContent } from '../domain/archive-content.ts';
-import type { RunResult } from '../domain/run.ts';
+import type { RunResult, Throttle } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import type { Holder } from '../target/waits.ts';
@@ -32,6 +32,8 @@ export interface Treated {
   readonly included?: number;
   /** A step between batches: in the ledger though it may have no rows, and no measure for the size of the next batch. */
   readonly isStep?: boolean;
+  /** What a unit is changes with this step: batches begin small again. */
+  readonly unitsChange?: boolean;
   /** The same for those, after store. */
   readonly storeParts?: () => Promise<readonly StoredPart[]>;
 }
@@ -53,6 +55,8 @@ export interface OperationContext<Spec extends OperationSpec = OperationSpec> {
   readonly session: Session;
   /** of the last committed batch; null at the beginning */
   readonly cursor: Json;
+  /** as last asked for; the plan's may have been changed since */
+  readonly throttle: () => Throttle;
   readonly sink: SegmentSink;
   /** of the archive that the run makes */
   readonly content: ArchiveContent | null;

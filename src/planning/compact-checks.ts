@@ -31,8 +31,11 @@ export async function readCompactFacts(
   return { ...facts, triggers: firing(relation, 'UPDATE', facts.column === null ? [] : [facts.column]) };
 }
 
-/** A column that no trigger watches and from which nothing is computed comes first. */
-const factsSql = ({ oid, schema, name }: Relation) => {
+/**
+ * A column that no trigger watches and from which nothing is computed comes first. A partition may be published through the table
+ * that it belongs to (publish_via_partition_root).
+ */
+const factsSql = ({ oid }: Relation) => {
   const table = sql`${integer(oid)}::pg_catalog.oid`;
   return sql`
     WITH computed AS (
@@ -55,8 +58,13 @@ const factsSql = ({ oid, schema, name }: Relation) => {
            ARRAY(SELECT k.conname::pg_catalog.text FROM pg_catalog.pg_constraint k
                   WHERE k.conrelid = c.oid AND NOT k.convalidated ORDER BY 1) AS unvalidated,
            ARRAY(SELECT p.pubname::pg_catalog.text
-                   FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
-                  WHERE p.pubupdate AND t.schemaname = ${schema} AND t.tablename = ${name} ORDER BY 1) AS publications,
+                   FROM pg_catalog.pg_publication p
+                  WHERE p.pubupdate AND EXISTS (
+                    SELECT FROM pg_catalog.pg_publication_tables t
+                      JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+                      JOIN pg_catalog.pg_class r ON r.relnamespace = n.oid AND r.relname = t.tablename
+                     WHERE t.pubname = p.pubname AND r.oid IN (SELECT ${table} UNION SELECT relid FROM pg_catalog.pg_partition_ancestors(${table})))
+                  ORDER BY 1) AS publications,
            c.relreplident = 'f' OR EXISTS (
              SELECT FROM pg_catalog.pg_index i
               WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS identified,
@@ -118,12 +126,12 @@ export function compactWarnings(
 ): PlanNotice[] {
   const name = nameOf(relation);
   const kept = relation.indexes.filter(({ oid }) => exclusions.includes(oid)).map((index) => index.name);
-  const warnings: PlanNotice[] = [];
+  const warnings: PlanNotice[] = [movedUnderSnapshots(name)];
   if (publications.length > 0 && identified) {
     warnings.push(
       notice(
         'PUBLICATION',
-        `Each move goes to the subscribers of ${publications.join(', ')} as an update that changes nothing.`,
+        `Each move goes to the subscribers of ${publications.join(', ')} as an update of the whole row: one that has changed its copy gets the values of ${name} back.`,
       ),
     );
   }
@@ -155,3 +163,10 @@ export function compactWarnings(
   }
   return warnings;
 }
+
+const movedUnderSnapshots = (name: string): PlanNotice =>
+  notice(
+    'ROWS_MOVE',
+    `A transaction in REPEATABLE READ or SERIALIZABLE that began before a row of ${name} moved cannot change it: it gets a serialization failure (40001). A ctid that an application has kept no longer finds a row that has moved.`,
+    'Where transactions are not repeated, or ctids are kept, take REPACK or VACUUM_FULL at a quiet time.',
+  );

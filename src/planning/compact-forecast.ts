@@ -1,6 +1,6 @@
 import { bytesInWords, percent } from '../analysis/define-analysis.ts';
 import { PAGE_BYTES } from '../analysis/tuple-size.ts';
-import type { PlanImpact } from '../domain/plan.ts';
+import type { PlanImpact, PlanLock } from '../domain/plan.ts';
 import type { Throttle } from '../domain/run.ts';
 import { isRestless } from '../domain/throttle.ts';
 import type { Index, Relation } from '../target/catalog.ts';
@@ -47,19 +47,32 @@ export async function compactForecast(
     },
     impact,
     effects: triggerEffects(relation, 'UPDATE', impact.rows, impact.rows, [column]),
-    locks: [
-      { relation: nameOf(relation), mode: 'ROW EXCLUSIVE', longestMs: throttle.batchMs },
-      { relation: nameOf(relation), mode: 'SHARE UPDATE EXCLUSIVE', longestMs: null },
-      { relation: nameOf(relation), mode: 'ACCESS EXCLUSIVE', longestMs: TRUNCATION_MS },
-    ],
+    locks: locksOf(relation, throttle),
     blockers: [...rights, ...compactBlockers(relation, facts, acknowledged)],
     warnings: compactWarnings(relation, facts, waste),
     steps: stepsOf(relation, column, indexes),
   };
 }
 
-/** VACUUM looks so often whether anybody waits for it while it gives an empty end back, and lets go. */
-const TRUNCATION_MS = 100;
+/** While it looks over the empty end VACUUM lets go for whoever waits, but not while it cuts. */
+function locksOf(relation: Relation, { batchMs }: Throttle): PlanLock[] {
+  const name = nameOf(relation);
+  const parents = relation.outbound.map((key) => `${key.referencedSchema}.${key.referencedTable}`);
+  return [
+    { relation: name, mode: 'ROW EXCLUSIVE, and the rows of a batch', longestMs: batchMs },
+    ...[...new Set(parents)].sort().map((parent) => ({
+      relation: parent,
+      mode: 'ROW SHARE, and FOR KEY SHARE the rows that those of a batch reference',
+      longestMs: batchMs,
+    })),
+    { relation: name, mode: 'SHARE UPDATE EXCLUSIVE', longestMs: null },
+    {
+      relation: name,
+      mode: 'ACCESS EXCLUSIVE, when nobody waits, for as long as PostgreSQL takes to shorten the file',
+      longestMs: null,
+    },
+  ];
+}
 
 /** Rows that lie behind the pages which all of them need. */
 const rowsToMove = ({ rows, pages, neededPages }: HeapWaste): number =>

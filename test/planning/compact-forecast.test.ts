@@ -30,6 +30,11 @@ beforeAll(async () => {
       CREATE TRIGGER skip BEFORE UPDATE ON skipping FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
       ALTER TABLE unsure ADD CONSTRAINT small CHECK (n < 10) NOT VALID;
       ALTER TABLE published DROP CONSTRAINT published_pkey; CREATE PUBLICATION everything FOR TABLE published;
+      CREATE TABLE kind (kind text PRIMARY KEY); INSERT INTO kind VALUES ('k'); ALTER TABLE plain ADD FOREIGN KEY (kind) REFERENCES kind;
+      CREATE TABLE whole (id int, note text) PARTITION BY RANGE (id);
+      CREATE TABLE part PARTITION OF whole (PRIMARY KEY (id)) FOR VALUES FROM (0) TO (${ROWS});
+      INSERT INTO part SELECT i, repeat('x', 80) FROM generate_series(1, ${ROWS - 1}) i; DELETE FROM part WHERE id % 5 < 3;
+      CREATE PUBLICATION through_root FOR TABLE whole WITH (publish_via_partition_root = true);
       DROP TABLE fixed; CREATE TABLE fixed (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY);`,
   });
   await planning.target.run('VACUUM ANALYZE');
@@ -62,7 +67,17 @@ describe('the plan of a compaction', () => {
     );
     expect(impact.bytesReclaimed).toBeGreaterThan(300_000);
     expect(steps.map(({ sql }) => sql).filter((sql) => sql.startsWith('REINDEX'))).toHaveLength(2);
-    expect(locks.map(({ mode }) => mode)).toContain('ACCESS EXCLUSIVE');
+    expect(locks).toContainEqual({
+      relation: 'public.plain',
+      mode: expect.stringMatching(/^ACCESS EXCLUSIVE/),
+      longestMs: null,
+    });
+    expect(locks).toContainEqual({
+      relation: 'public.kind',
+      mode: expect.stringMatching(/FOR KEY SHARE/),
+      longestMs: expect.any(Number),
+    });
+    expect(plan.forecast.warnings.map(({ code }) => code)).toEqual(['ROWS_MOVE']);
   });
 
   it('is refused where triggers would fire, unless that is acknowledged', async () => {
@@ -86,6 +101,17 @@ describe('the plan of a compaction', () => {
   it('is refused where updates would fail', async () => {
     expect(codes(await compact('unsure'))).toEqual(['UNVALIDATED']);
     expect(codes(await compact('published'))).toEqual(['PUBLICATION_IDENTITY']);
+  });
+
+  it('says that whole rows go to the subscribers of a partition, also where it is published through its root', async () => {
+    const plan = await compact('part');
+    expect([plan.state, codes(plan)]).toEqual(['READY', []]);
+    expect(plan.forecast.warnings).toContainEqual(
+      expect.objectContaining({
+        code: 'PUBLICATION',
+        message: expect.stringMatching(/through_root as an update of the whole row/),
+      }),
+    );
   });
 
   it('is refused where it cannot win, with the reason and what would', async () => {

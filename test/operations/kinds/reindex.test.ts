@@ -63,6 +63,29 @@ describe('a reindex', () => {
     });
   });
 
+  it('is done once, though the control store does not take the word that it is', async () => {
+    const { prisma } = engine.deps.store;
+    await prisma.$executeRawUnsafe(
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'away'; END $$`,
+    );
+    await prisma.$executeRawUnsafe(
+      `CREATE TRIGGER refuse BEFORE INSERT ON run_event FOR EACH ROW WHEN (NEW.kind = 'STATEMENT_DONE') EXECUTE FUNCTION refuse()`,
+    );
+    const runId = await engine.queue({ name: 'item' }, { kind: 'REINDEX', indexes: await indexes() });
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', stateCode: null });
+    expect(await database.run('SELECT cursor FROM declutter.batch ORDER BY number')).toEqual([
+      { cursor: 1 },
+      { cursor: 2 },
+    ]);
+    expect(
+      await prisma.runEvent.findMany({
+        where: { runId, kind: { in: ['STATEMENT', 'STATEMENT_DONE'] } },
+        orderBy: { sequence: 'asc' },
+        select: { kind: true },
+      }),
+    ).toEqual([{ kind: 'STATEMENT' }, { kind: 'STATEMENT' }]);
+  });
+
   it('leaves nothing behind when its worker is stopped in the middle, and goes on later', async () => {
     const before = await indexes();
     const runId = await engine.queue({ name: 'item' }, { kind: 'REINDEX', indexes: before.slice(0, 1) });
