@@ -38,7 +38,13 @@ export async function buildAgain(
       { cause: error },
     );
   }
-  const { schema, name, definition } = left?.isLive === true ? left : index;
+  await check(session, left?.isLive === true ? left : index);
+}
+
+async function check(
+  session: Session,
+  { schema, name, definition }: Pick<IndexState, 'schema' | 'name' | 'definition'>,
+): Promise<void> {
   const now = await readIndex(session, schema, name);
   if (now?.isValid !== true || now.definition !== definition)
     throw new Stop(
