@@ -22,11 +22,12 @@ export async function buildAgain(
   left: IndexState | null,
   runId: string,
 ): Promise<void> {
+  const live = left?.isLive === true ? left : null;
   try {
     // While it is live PostgreSQL keeps it up to date, or would; otherwise the drop has to be finished first.
-    if (left?.isLive === true) await session.bare(toText(reindexSql(left)), LIMITS);
+    if (live !== null) await session.bare(toText(reindexSql(live)), LIMITS);
     else await buildAnew(session, index, left);
-    if (index.comment !== null && !(left?.isLive === true && left.comment !== null))
+    if (index.comment !== null && live?.comment == null)
       await session.bare(toText(commentSql(index, index.comment)), LIMITS);
   } catch (error) {
     if (!(error instanceof TargetError) || error.failure === 'CONNECTION') throw error;
@@ -38,7 +39,7 @@ export async function buildAgain(
       { cause: error },
     );
   }
-  await check(session, left?.isLive === true ? left : index);
+  await check(session, live ?? index);
 }
 
 async function check(
