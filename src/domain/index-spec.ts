@@ -11,6 +11,8 @@ export interface NewIndex {
   /** false: on a partitioned table; it takes up the indexes of the partitions, under a lock of a moment */
   readonly isConcurrent: boolean;
   readonly comment: string | null;
+  /** on a partitioned table: what each partition must have an index on by then */
+  readonly columns?: readonly string[];
 }
 
 /** An index that a run takes away, with all that makes it again. */

@@ -121,7 +121,7 @@ export interface Statement {
   readonly sql: string;
   /** SET ... of the session, sent before it. */
   readonly settings?: readonly string[];
-  /** Does the work instead of sql, where a program does it; ends soon once the signal aborts. */
+  /** Does the work instead of sql, where that is more than to send it; ends soon once the signal aborts. */
   perform?(signal: AbortSignal): Promise<void>;
   /**
    * How long the server lets it wait for a lock. 0 or missing: for ever, since it also waits for old transactions, which is

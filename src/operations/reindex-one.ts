@@ -1,12 +1,7 @@
 import type { IndexIdentity } from '../domain/plan.ts';
+import { dropInvalidIndex } from '../target/drop-invalid-index.ts';
 import { type IndexState, readIndex } from '../target/index-state.ts';
-import {
-  BRIEFLY_MS,
-  dropIndex,
-  readBuildProgress,
-  readLeftovers,
-  reindexSql,
-} from '../target/index-statements.ts';
+import { BRIEFLY_MS, readBuildProgress, readLeftovers, reindexSql } from '../target/index-statements.ts';
 import type { Session } from '../target/session.ts';
 import { ident, sql, toText } from '../target/sql.ts';
 import { TargetError } from '../target/sqlstate.ts';
@@ -37,9 +32,12 @@ export function reindexOne(session: Session, index: IndexIdentity, amcheck: stri
 
 /** A REINDEX CONCURRENTLY that is cancelled leaves an invalid <name>_ccnew, the next one <name>_ccnew1, or _ccold when it was nearly done. */
 async function dropLeftovers(session: Session, { name, tableOid }: IndexState): Promise<string[]> {
-  const leftovers = await readLeftovers(session, tableOid, [name]);
-  for (const leftover of leftovers) await dropIndex(session, leftover, BRIEFLY_MS);
-  return leftovers.map((leftover) => `${leftover.schema}.${leftover.name}`);
+  const dropped: string[] = [];
+  for (const leftover of await readLeftovers(session, tableOid, [name])) {
+    if (await dropInvalidIndex(session, leftover, BRIEFLY_MS))
+      dropped.push(`${leftover.schema}.${leftover.name}`);
+  }
+  return dropped;
 }
 
 async function problemOf(session: Session, { schema, name }: IndexIdentity): Promise<string | null> {

@@ -2,8 +2,8 @@ import type { NewIndex } from '../domain/index-spec.ts';
 import type { PlanNotice, PlanStep } from '../domain/plan.ts';
 import { DEFAULT_THROTTLE } from '../domain/run.ts';
 import type { Relation } from '../target/catalog.ts';
-import { concurrently } from '../target/index-statements.ts';
-import { ident, literal, sql, toText } from '../target/sql.ts';
+import { commentSql, concurrently } from '../target/index-statements.ts';
+import { ident, sql, toText } from '../target/sql.ts';
 import { missingRights, ownerNeed, schemaNeeds } from './check-rights.ts';
 import { checkServer, refuseRelation } from './check-subject.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
@@ -104,7 +104,7 @@ function stepsOf({
     create,
     {
       description: `Give ${schema}.${name} its comment`,
-      sql: toText(sql`COMMENT ON INDEX ${ident(schema, name)} IS ${literal(comment)}`),
+      sql: toText(commentSql({ schema, name }, comment)),
     },
   ];
 }

@@ -18,6 +18,7 @@ import type { PlanNotice } from '../domain/plan.ts';
 import { firstSnapshotAt } from '../store/snapshots.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { IndexDutyFact, IndexState } from '../target/index-state.ts';
+import { isInWork } from '../target/index-work.ts';
 import type { SessionSettings } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
@@ -45,8 +46,16 @@ export async function judgeIndex(
     !index.isValid || keeper !== null || protections.length > 0
       ? []
       : await neededFor(context, { relation, index, table, facts, seen });
-  return { keeper, usage, blockers: [...protections, ...needed] };
+  const inWork = !index.isValid && (await isInWork(context.session, index)) ? [workedOn(index)] : [];
+  return { keeper, usage, blockers: [...protections, ...inWork, ...needed] };
 }
+
+const workedOn = (index: IndexState): PlanNotice =>
+  notice(
+    'INDEX_IN_WORK',
+    `Another session builds or drops an index of the table now, and it may be ${nameOf(index)}.`,
+    'Plan again when that has ended.',
+  );
 
 interface Look {
   readonly usage: UsageContext;

@@ -5,6 +5,7 @@ import { badInput } from '../errors.ts';
 import { readRelationByOid, type Relation } from '../target/catalog.ts';
 import { readPartitions } from '../target/partitions.ts';
 import { integer, sql } from '../target/sql.ts';
+import { readUnindexedLeaves } from '../target/unindexed-leaves.ts';
 import { findDuplicates } from './find-duplicates.ts';
 import { indexDraft } from './index-draft.ts';
 import { btreeBytes } from './index-forecast.ts';
@@ -24,7 +25,7 @@ export async function planIndexCreation(context: PlanContext, input: PlanIndexCr
   if (input.name != null) checkIdentifier('index', input.name);
   const isWhole = relation.kind === 'PARTITIONED';
   const partitions = isWhole ? await readLeaves(context, relation) : [];
-  const lacking = partitions.filter((partition) => sameIndex(partition, input) === undefined);
+  const lacking = isWhole ? await lackingAmong(context, partitions, relation, input.columns) : [];
   const indexes = await newIndexes(context, relation, lacking, input);
   const [first] = indexes;
   const blockers = [
@@ -125,6 +126,17 @@ async function readLeaves({ session }: PlanContext, { oid }: Relation): Promise<
   return relations;
 }
 
+async function lackingAmong(
+  { session }: PlanContext,
+  partitions: readonly Relation[],
+  { oid: wholeOid }: Relation,
+  columns: readonly string[],
+): Promise<Relation[]> {
+  const leaves = await session.transaction(() => readUnindexedLeaves(session, wholeOid, columns));
+  const lacking = new Set(leaves.map(({ oid }) => oid));
+  return partitions.filter(({ oid }) => lacking.has(oid));
+}
+
 async function newIndexes(
   context: PlanContext,
   relation: Relation,
@@ -143,6 +155,7 @@ async function newIndexes(
       definition: await definitionOf(context, table, { columns, unique, name: own }),
       isConcurrent: table.kind !== 'PARTITIONED',
       comment: null,
+      ...(table.kind === 'PARTITIONED' ? { columns } : {}),
     });
   }
   return indexes;

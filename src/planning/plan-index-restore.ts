@@ -5,7 +5,7 @@ import { findDatabaseById } from '../store/databases.ts';
 import type { Store } from '../store/open-store.ts';
 import { findPlan, type PlanView } from '../store/plans.ts';
 import { findRun } from '../store/runs.ts';
-import { readRelationByOid } from '../target/catalog.ts';
+import { readRelationByOid, type Relation } from '../target/catalog.ts';
 import { readFingerprint } from '../target/fingerprint.ts';
 import { readIndex } from '../target/index-state.ts';
 import { indexDraft } from './index-draft.ts';
@@ -63,6 +63,9 @@ export async function planIndexRestore(
           ]
         : []),
       ...(index.isValid ? [] : [wasInvalid(index)]),
+      ...(relation.schema === table.schema && relation.name === table.name
+        ? []
+        : [renamed(relation, table, index)]),
     ],
     warnings:
       (await readFingerprint(session, table.oid)) === table.fingerprint
@@ -75,6 +78,14 @@ export async function planIndexRestore(
           ],
   });
 }
+
+/** By its name the definition would now be of another table, or of none. */
+const renamed = (relation: Relation, table: RelationIdentity, index: RemovedIndex): PlanNotice =>
+  notice(
+    'TABLE_RENAMED',
+    `The index was of ${nameOf(table)}, which is ${nameOf(relation)} now: ${index.definition}`,
+    'Build it by hand with the new name, or planIndexCreation.',
+  );
 
 const wasInvalid = (index: RemovedIndex): PlanNotice =>
   notice(

@@ -5,6 +5,7 @@ import { notFound } from '../errors.ts';
 import { findLastTable } from '../store/snapshots.ts';
 import type { Index, Relation } from '../target/catalog.ts';
 import { dropIndexSql, reindexSql } from '../target/index-statements.ts';
+import { readIndexesInWork } from '../target/index-work.ts';
 import { integer, sql, toText } from '../target/sql.ts';
 import { checkSubject, refuseRelation } from './check-subject.ts';
 import { LEDGER_STEP } from './deletion-steps.ts';
@@ -23,9 +24,11 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
   );
   const excluding = await exclusionIndexes(context, relation);
   const wanted = chosen(relation, input.indexes ?? null);
-  const leftovers = input.indexes == null ? leftoversAmong(relation) : [];
-  const indexes = wanted.filter((index) => !excluding.has(index.oid) && !leftovers.includes(index));
-  const skipped = wanted.filter((index) => excluding.has(index.oid) && !leftovers.includes(index));
+  const unfinished = input.indexes == null ? leftoversAmong(relation) : [];
+  const inWork = await readIndexesInWork(context.session, relation.oid);
+  const leftovers = unfinished.filter(({ oid }) => !inWork.has(oid));
+  const indexes = wanted.filter((index) => !excluding.has(index.oid) && !unfinished.includes(index));
+  const skipped = wanted.filter((index) => excluding.has(index.oid) && !unfinished.includes(index));
   const amcheck = input.amcheck === true ? await schemaOfAmcheck(context) : null;
   const rights =
     unsafe.length > 0 ? [] : (await checkSubject(context, relation, ['MAINTAIN'])).filter(mattersHere);
@@ -62,6 +65,7 @@ export async function planReindex(context: PlanContext, input: PlanReindexInput)
     warnings: [
       ...skipped.map(skippedWarning),
       ...leftovers.map(leftoverWarning),
+      ...unfinished.filter(({ oid }) => inWork.has(oid)).map(inWorkWarning),
       ...indexes.filter(isLeftover).map(chosenLeftoverWarning),
       ...(await oldTransactions(context)),
       ...(indexes.length + leftovers.length === 0
@@ -152,6 +156,13 @@ const leftoverWarning = (index: Index): PlanNotice =>
   notice(
     'INDEX_LEFTOVER',
     `${nameOf(index)} was left behind by a rebuild that was cancelled. It is dropped, not rebuilt.`,
+  );
+
+const inWorkWarning = (index: Index): PlanNotice =>
+  notice(
+    'INDEX_IN_WORK',
+    `${nameOf(index)} may be what another session builds now. It is left alone.`,
+    'The plan does without it. Plan again when that has ended.',
   );
 
 const chosenLeftoverWarning = (index: Index): PlanNotice =>

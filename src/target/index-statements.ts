@@ -1,7 +1,7 @@
 import { isLeftoverOf } from '../domain/index-spec.ts';
 import { type IndexState, readInvalidIndexesOf } from './index-state.ts';
 import type { Session } from './session.ts';
-import { ident, integer, type Sql, sql, toText } from './sql.ts';
+import { ident, integer, literal, type Sql, sql } from './sql.ts';
 
 interface Named {
   readonly schema: string;
@@ -22,9 +22,11 @@ export const reindexSql = ({ schema, name }: Named): Sql =>
 export const concurrently = (definition: string): string =>
   definition.replace(/^(CREATE (?:UNIQUE )?INDEX) /, '$1 CONCURRENTLY ');
 
-/** @throws TargetError LOCKED when somebody uses the table for longer */
-export const dropIndex = (session: Session, index: Named, lockTimeoutMs: number): Promise<void> =>
-  session.bare(toText(dropIndexSql(index)), { lockTimeoutMs, statementTimeoutMs: 0 });
+export const commentSql = ({ schema, name }: Named, text: string): Sql =>
+  sql`COMMENT ON INDEX ${ident(schema, name)} IS ${literal(text)}`;
+
+/** A definition names what is not PostgreSQL's own, and the tablespace where that is not the database's. */
+export const BUILD_SETTINGS = ["SET default_tablespace = ''", 'SET search_path = pg_catalog'];
 
 /** What rebuilds of indexes of these names have left behind at the table. */
 export const readLeftovers = async (

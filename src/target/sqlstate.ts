@@ -10,7 +10,7 @@ export type FailureClass =
   | 'RESOURCE' // disk, memory, connections
   | 'REFERENCED' // foreign key
   | 'CONFLICT' // unique
-  | 'DRIFT' // a table, column or function is not what it was
+  | 'DRIFT' // a table, column, index, type or function is not what it was
   | 'RIGHTS' // privileges, log-in
   | 'CORRUPTION'
   | 'OTHER';
@@ -35,6 +35,7 @@ const BY_STATE: Readonly<Record<string, FailureClass>> = {
   '42501': 'RIGHTS',
   '42P01': 'DRIFT',
   '42703': 'DRIFT',
+  '42704': 'DRIFT',
   '42883': 'DRIFT',
   '3F000': 'DRIFT',
   '3D000': 'DRIFT',
@@ -110,7 +111,7 @@ const WORDS: Readonly<Record<FailureClass, string>> = {
   RESOURCE: 'The database is out of disk, memory or connections.',
   REFERENCED: 'Other rows still reference a row that was to be deleted.',
   CONFLICT: 'A row with the same key is already there.',
-  DRIFT: 'A table, column or function is not there as it was planned.',
+  DRIFT: 'A table, column, index or function is not there as it was planned.',
   RIGHTS:
     'The role lacks a right. Make the plan again, or have an ADMIN ask checkDatabase: they name the GRANT.',
   CORRUPTION: 'PostgreSQL reports damaged data. Stop and look at the server before anything else.',

@@ -95,7 +95,9 @@ describe('what others notice of the batches', () => {
         await workAndRest(watching, 0);
         return watching.reason?.startsWith(text) === true;
       });
-    await reasonBegins('What others notice cannot be measured (A table, column or function is not there');
+    await reasonBegins(
+      'What others notice cannot be measured (A table, column, index or function is not there',
+    );
     expect(watching.dutyCycle).toBe(0.005);
     await database.run('ALTER TABLE declutter.lane_away RENAME TO lane');
     await reasonBegins('Learning');

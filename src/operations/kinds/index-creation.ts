@@ -1,18 +1,21 @@
 import type { NewIndex } from '../../domain/index-spec.ts';
 import type { OperationSpec } from '../../domain/plan.ts';
 import { Stop } from '../../domain/stop.ts';
+import { dropInvalidIndex } from '../../target/drop-invalid-index.ts';
 import { type IndexState, readIndex } from '../../target/index-state.ts';
 import {
   BRIEFLY_MS,
+  BUILD_SETTINGS,
+  commentSql,
   concurrently,
-  dropIndex,
   PATIENTLY_MS,
   readBuildProgress,
 } from '../../target/index-statements.ts';
 import { BATCH_SETTINGS, type Session } from '../../target/session.ts';
-import { ident, literal, sql, toText } from '../../target/sql.ts';
+import { toText } from '../../target/sql.ts';
 import type { Operation, OperationContext, Statement, StatementWork } from '../define-operation.ts';
 import { dropUnfinished } from '../drop-unfinished.ts';
+import { putTogether, refuseUnindexed } from '../put-together.ts';
 import { sized } from '../sized.ts';
 
 type IndexCreation = Extract<OperationSpec, { kind: 'INDEX_CREATION' }>;
@@ -23,7 +26,7 @@ export const indexCreation = {
   counts: null,
   open({ session, spec, cursor }: OperationContext<IndexCreation>): Promise<StatementWork> {
     const statements = spec.indexes.flatMap((index) => [
-      create(session, index),
+      index.isConcurrent ? create(session, index) : createWhole(session, index),
       ...(index.comment === null ? [] : [comment(session, index, index.comment)]),
     ]);
     return Promise.resolve({
@@ -33,7 +36,7 @@ export const indexCreation = {
   },
   /** What is finished stays; what is half built goes. */
   async abandon({ session, spec }: OperationContext<IndexCreation>): Promise<void> {
-    for (const index of spec.indexes) {
+    for (const index of spec.indexes.filter(({ isConcurrent }) => isConcurrent)) {
       const found = await readIndex(session, index.schema, index.name);
       if (found !== null && !found.isValid && isSame(found, index))
         await dropUnfinished(session, found, PATIENTLY_MS);
@@ -43,8 +46,8 @@ export const indexCreation = {
 
 const create = (session: Session, index: NewIndex): Statement => ({
   description: `Build ${index.schema}.${index.name}`,
-  sql: index.isConcurrent ? concurrently(index.definition) : index.definition,
-  lockTimeoutMs: index.isConcurrent ? 0 : BATCH_SETTINGS.lockTimeoutMs,
+  sql: concurrently(index.definition),
+  settings: BUILD_SETTINGS,
   progress: (monitor) => readBuildProgress(monitor, session.backend.pid),
   isDone: async () => {
     const found = await readIndex(session, index.schema, index.name);
@@ -53,8 +56,9 @@ const create = (session: Session, index: NewIndex): Statement => ({
   cleanUp: () => dropHalfBuilt(session, index),
   verify: async () => {
     const found = await readIndex(session, index.schema, index.name);
-    if (found?.isValid) return null;
-    return `The index ${index.schema}.${index.name} is ${found === null ? 'not there' : 'not valid'}.`;
+    if (found === null || !found.isValid)
+      return `The index ${index.schema}.${index.name} is ${found === null ? 'not there' : 'not valid'}.`;
+    return isSame(found, index) ? null : `Not as planned was built: ${found.definition}`;
   },
   outcome: async () => {
     const found = await readIndex(session, index.schema, index.name);
@@ -62,9 +66,20 @@ const create = (session: Session, index: NewIndex): Statement => ({
   },
 });
 
+const createWhole = (session: Session, index: NewIndex): Statement => ({
+  ...create(session, index),
+  sql: index.definition,
+  perform: () => putTogether(session, index),
+  cleanUp: async () => {
+    if ((await readIndex(session, index.schema, index.name)) !== null) throw another(index);
+    await refuseUnindexed(session, index);
+    return [];
+  },
+});
+
 const comment = (session: Session, { schema, name }: NewIndex, text: string): Statement => ({
   description: `Give ${schema}.${name} its comment`,
-  sql: toText(sql`COMMENT ON INDEX ${ident(schema, name)} IS ${literal(text)}`),
+  sql: toText(commentSql({ schema, name }, text)),
   lockTimeoutMs: BATCH_SETTINGS.lockTimeoutMs,
   cleanUp: () => Promise.resolve([]),
   verify: async () =>
@@ -75,15 +90,16 @@ const comment = (session: Session, { schema, name }: NewIndex, text: string): St
 async function dropHalfBuilt(session: Session, index: NewIndex): Promise<string[]> {
   const found = await readIndex(session, index.schema, index.name);
   if (found === null) return [];
-  if (found.isValid || !isSame(found, index)) {
-    throw new Stop(
-      'SCHEMA_DRIFT',
-      `There is another index ${index.schema}.${index.name} by now. Cancel and plan again.`,
-    );
-  }
-  await dropIndex(session, found, BRIEFLY_MS);
-  return [`${index.schema}.${index.name}`];
+  if (found.isValid || !isSame(found, index)) throw another(index);
+  if (await dropInvalidIndex(session, found, BRIEFLY_MS)) return [`${index.schema}.${index.name}`];
+  throw new Stop(
+    'LOCKED',
+    `Another session works on the index ${index.schema}.${index.name} now. Resume when that has ended.`,
+  );
 }
+
+const another = ({ schema, name }: NewIndex): Stop =>
+  new Stop('SCHEMA_DRIFT', `There is another index ${schema}.${name} by now. Cancel and plan again.`);
 
 /** The definition on a partitioned table says ON ONLY once it is there. */
 const isSame = (found: IndexState, index: NewIndex): boolean =>

@@ -1,6 +1,7 @@
 import type { IndexIdentity, OperationSpec } from '../../domain/plan.ts';
 import { readIndexByOid } from '../../target/index-state.ts';
 import { dropIndexSql, PATIENTLY_MS, readLeftovers } from '../../target/index-statements.ts';
+import { isInWork } from '../../target/index-work.ts';
 import type { Session } from '../../target/session.ts';
 import { toText } from '../../target/sql.ts';
 import type { Operation, OperationContext, Statement, StatementWork } from '../define-operation.ts';
@@ -37,7 +38,7 @@ const dropLeftover = (session: Session, index: IndexIdentity): Statement => ({
   sql: toText(dropIndexSql(index)),
   isDone: async () => {
     const now = await readIndexByOid(session, index.oid);
-    return now === null || now.isValid || now.name !== index.name;
+    return now === null || now.isValid || now.name !== index.name || (await isInWork(session, now));
   },
   cleanUp: () => Promise.resolve([]),
   verify: async () =>
