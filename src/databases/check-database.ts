@@ -1,4 +1,5 @@
-import type { RegisteredDatabase, Replica } from '../store/databases.ts';
+import type { Replica } from '../domain/database-inputs.ts';
+import type { RegisteredDatabase } from '../store/databases.ts';
 import { type Capabilities, OLDEST_VERSION, readCapabilities } from '../target/capabilities.ts';
 import { readIdentity } from '../target/identity.ts';
 import { READ_SETTINGS, type Session } from '../target/session.ts';

@@ -1,38 +1,8 @@
 import { badInput } from '../errors.ts';
 import { checkIdentifier } from '../domain/identifier.ts';
-import type { Environment, TlsMode } from '../domain/words.ts';
-import type { Replica } from '../store/databases.ts';
+import type { RegisterDatabaseInput, Replica, UpdateDatabaseInput } from '../domain/database-inputs.ts';
 import { canonicalHost } from '../target/address.ts';
 import { checkReference, type SecretSources } from './secrets.ts';
-
-type Maybe<T> = T | null | undefined;
-
-export interface RegisterDatabaseInput {
-  name: string;
-  host: string;
-  port: number;
-  database: string;
-  user: string;
-  passwordRef?: Maybe<string>;
-  password?: Maybe<string>;
-  tls: TlsMode;
-  caRef?: Maybe<string>;
-  environment: Environment;
-  replicas?: Maybe<Replica[]>;
-  allowSuperuser: boolean;
-}
-
-export interface UpdateDatabaseInput {
-  host?: Maybe<string>;
-  port?: Maybe<number>;
-  user?: Maybe<string>;
-  passwordRef?: Maybe<string>;
-  password?: Maybe<string>;
-  tls?: Maybe<TlsMode>;
-  caRef?: Maybe<string>;
-  environment?: Maybe<Environment>;
-  replicas?: Maybe<Replica[]>;
-}
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const MAX_REPLICAS = 16;

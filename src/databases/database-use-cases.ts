@@ -14,15 +14,11 @@ import {
 } from '../store/databases.ts';
 import { type Capabilities, readCapabilities } from '../target/capabilities.ts';
 import { readIdentity } from '../target/identity.ts';
+import type { RegisterDatabaseInput, UpdateDatabaseInput } from '../domain/database-inputs.ts';
 import type { DatabaseIdentity } from '../domain/plan.ts';
 import { checkDatabase, CHECK_SETTINGS, type DatabaseCheck } from './check-database.ts';
 import { type ConnectDeps, noKey, openSession, type Reach } from './connect.ts';
-import {
-  checkChange,
-  checkRegistration,
-  type RegisterDatabaseInput,
-  type UpdateDatabaseInput,
-} from './database-input.ts';
+import { checkChange, checkRegistration } from './database-input.ts';
 import { refuseUnsafe } from './refuse-unsafe.ts';
 import { allowedAddress, canonicalHost } from '../target/address.ts';
 

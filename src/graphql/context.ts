@@ -5,7 +5,8 @@ import type { Growth } from '../domain/growth.ts';
 import type { ThrottleInput } from '../domain/run.ts';
 import type { Permission } from '../security/permissions.ts';
 import type { Page, PageRequest } from '../store/page.ts';
-import type * as input from './inputs.ts';
+import type * as databaseInput from '../domain/database-inputs.ts';
+import type * as input from '../domain/plan-inputs.ts';
 import type * as view from './views.ts';
 
 /** Everything that the API can do. Resolvers call these and nothing else. */
@@ -22,8 +23,8 @@ export interface UseCases {
 export interface DatabaseUseCases {
   list(): Promise<view.DatabaseView[]>;
   find(name: string): Promise<view.DatabaseView | null>;
-  register(input: input.RegisterDatabaseInput, by: Principal): Promise<view.DatabaseView>;
-  update(name: string, input: input.UpdateDatabaseInput, by: Principal): Promise<view.DatabaseView>;
+  register(input: databaseInput.RegisterDatabaseInput, by: Principal): Promise<view.DatabaseView>;
+  update(name: string, input: databaseInput.UpdateDatabaseInput, by: Principal): Promise<view.DatabaseView>;
   remove(name: string, by: Principal): Promise<boolean>;
   check(name: string, by: Principal): Promise<view.DatabaseCheck>;
 }

@@ -3,7 +3,7 @@ import { Environment, TlsMode } from '../domain/words.ts';
 import type {
   RegisterDatabaseInput as RegisterDatabase,
   UpdateDatabaseInput as UpdateDatabase,
-} from './inputs.ts';
+} from '../domain/database-inputs.ts';
 
 /** Values of fields marked so never reach a log or the audit chain. */
 const Sensitive = () => Extensions({ sensitive: true });

@@ -1,7 +1,7 @@
 import { Field, InputType } from 'type-graphql';
 import { DuplicateReferences, KeepOrder } from '../domain/words.ts';
 import { DuplicateKeyInput } from './duplicates.ts';
-import type * as inputs from './inputs.ts';
+import type * as inputs from '../domain/plan-inputs.ts';
 import { ArchiveDestinationInput, LimitsInput, PlanTableInput, RowFilterInput } from './plan-inputs.ts';
 import { ThrottleInput } from './throttle-input.ts';
 

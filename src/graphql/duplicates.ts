@@ -2,7 +2,7 @@ import { GraphQLSafeInt } from 'graphql-scalars';
 import { Arg, Ctx, Field, FieldResolver, InputType, ObjectType, Resolver, Root } from 'type-graphql';
 import { DuplicateMethod } from '../domain/words.ts';
 import type { ApiContext } from './context.ts';
-import type * as inputs from './inputs.ts';
+import type * as inputs from '../domain/plan-inputs.ts';
 import { Table, type TableNode } from './table.ts';
 import type { DuplicateCountView } from './views.ts';
 

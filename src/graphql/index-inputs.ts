@@ -1,5 +1,5 @@
 import { Field, InputType } from 'type-graphql';
-import type * as inputs from './inputs.ts';
+import type * as inputs from '../domain/plan-inputs.ts';
 import { PlanTableInput } from './plan-inputs.ts';
 
 @InputType({ description: 'Indexes to build anew, concurrently.' })

@@ -10,7 +10,8 @@ import {
   RestoreConflict,
   RestoreInto,
 } from '../domain/words.ts';
-import type * as inputs from './inputs.ts';
+import type * as inputs from '../domain/plan-inputs.ts';
+import type * as limits from '../domain/limits.ts';
 import { ThrottleInput } from './throttle-input.ts';
 
 @InputType({ description: 'Exactly one of: all, any, not, or column with op. Never SQL.' })
@@ -47,7 +48,7 @@ export class RowFilterInput implements RowFilter {
 }
 
 @InputType({ description: 'Bounds that the run may not pass.' })
-export class LimitsInput implements inputs.LimitsInput {
+export class LimitsInput implements limits.LimitsInput {
   @Field(() => GraphQLSafeInt, { nullable: true, description: 'At most so many rows.' })
   maxRows?: number | null;
 

@@ -3,7 +3,7 @@ import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver }
 import type { ApiContext } from './context.ts';
 import { idOf } from './ids.ts';
 import { RowFilterInput } from './plan-inputs.ts';
-import type { HoldInput as HoldWish } from './inputs.ts';
+import type { HoldInput as HoldWish } from '../domain/plan-inputs.ts';
 import type { HoldView, MaintenanceStopView } from './views.ts';
 
 @ObjectType({ description: 'Rows or tables that nothing may delete until it is released.' })

@@ -7,7 +7,7 @@ import { ident, sql, toText } from '../target/sql.ts';
 import { columnNeeds, missingRights, type Need, ownerNeed, schemaNeeds } from './check-rights.ts';
 import { refuseRelation } from './check-subject.ts';
 import { nameOf, notice, type PlanContext, type PlanningDeps } from './plan-context.ts';
-import type { ArchiveDestinationInput } from './plan-inputs.ts';
+import type { ArchiveDestinationInput } from '../domain/plan-inputs.ts';
 
 /** The stores that are meant when none is named. */
 const DEFAULT_STORES = { FILES: 'local', S3: 's3' };

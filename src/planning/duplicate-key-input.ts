@@ -4,7 +4,7 @@ import type { Column } from '../target/catalog-columns.ts';
 import type { Relation } from '../target/catalog.ts';
 import { integer, sql } from '../target/sql.ts';
 import type { PlanContext } from './plan-context.ts';
-import type { PlanDeduplicationInput } from './plan-inputs.ts';
+import type { PlanDeduplicationInput } from '../domain/plan-inputs.ts';
 
 /** As many as an index may have. */
 const MAX_COLUMNS = 32;

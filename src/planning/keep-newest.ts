@@ -6,7 +6,7 @@ import type { Relation } from '../target/catalog.ts';
 import { ownRows } from '../target/reached-tables.ts';
 import { fromCatalog, ident, integer, join, sql, toText } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
-import type { KeepNewestInput } from './plan-inputs.ts';
+import type { KeepNewestInput } from '../domain/plan-inputs.ts';
 
 const MAX_KEPT = 1_000_000;
 /** In a table of this size no index is needed to look for newer rows. */

@@ -21,7 +21,7 @@ import { mergeBlockers, mergeWarnings } from './merge-notices.ts';
 import { unindexedKeys } from './missing-indexes.ts';
 import { type PlanContext, requireRelation } from './plan-context.ts';
 import { drawUp, nothing, refuseSubject } from './plan-deletion.ts';
-import type { PlanDeduplicationInput } from './plan-inputs.ts';
+import type { PlanDeduplicationInput } from '../domain/plan-inputs.ts';
 import type { Draft } from './save-plan.ts';
 
 type Spec = Extract<OperationSpec, { kind: 'DEDUPLICATION' }>;

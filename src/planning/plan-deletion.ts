@@ -32,7 +32,7 @@ import { keepNewest } from './keep-newest.ts';
 import { limitBlockers } from './limit-blockers.ts';
 import { measureRows, type MeasuredRows } from './measure-rows.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
-import type { ArchiveDestinationInput, PlanPurgeInput } from './plan-inputs.ts';
+import type { ArchiveDestinationInput, PlanPurgeInput } from '../domain/plan-inputs.ts';
 import { dependentNeeds, type Effects, reachDependents, readEffects } from './read-effects.ts';
 import { withPartitions } from './plan-partitions.ts';
 import { preflight } from './preflight.ts';

@@ -11,7 +11,7 @@ import { indexDraft } from './index-draft.ts';
 import { btreeBytes } from './index-forecast.ts';
 import { planChanges } from './plan-changes.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
-import type { PlanIndexCreationInput } from './plan-inputs.ts';
+import type { PlanIndexCreationInput } from '../domain/plan-inputs.ts';
 import type { Draft } from './save-plan.ts';
 
 const MAX_COLUMNS = 32;

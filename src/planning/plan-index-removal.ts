@@ -14,7 +14,7 @@ import { indexRemovalForecast } from './index-forecast.ts';
 import { type JudgedIndex, judgeIndex, type Replicas } from './judge-index.ts';
 import { oldTransactions } from './old-transactions.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
-import type { PlanIndexRemovalInput } from './plan-inputs.ts';
+import type { PlanIndexRemovalInput } from '../domain/plan-inputs.ts';
 import { planChanges } from './plan-changes.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';
 

@@ -10,7 +10,7 @@ import { readFingerprint } from '../target/fingerprint.ts';
 import { readIndex } from '../target/index-state.ts';
 import { indexDraft } from './index-draft.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
-import type { PlanRestoreInput } from './plan-inputs.ts';
+import type { PlanRestoreInput } from '../domain/plan-inputs.ts';
 import type { Draft } from './save-plan.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

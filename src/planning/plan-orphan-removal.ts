@@ -11,7 +11,7 @@ import { type ChosenPick, MAX_INDEX_ROWS, MAX_INDEX_SHARE } from './choose-pick.
 import { hasLookUp, inWords, type Reference, referenceOf } from './orphan-reference.ts';
 import { drawDeletion } from './plan-deletion.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
-import type { PlanOrphanRemovalInput } from './plan-inputs.ts';
+import type { PlanOrphanRemovalInput } from '../domain/plan-inputs.ts';
 import type { Draft } from './save-plan.ts';
 
 /** The dry run of removing rows whose reference leads nowhere. */

@@ -11,7 +11,7 @@ import { deletionForecast } from './forecast.ts';
 import { type PartitionedLook, partitionLocks, partitionSteps } from './partition-steps.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import type { Look } from './plan-deletion.ts';
-import type { PlanPurgeInput } from './plan-inputs.ts';
+import type { PlanPurgeInput } from '../domain/plan-inputs.ts';
 import type { Draft } from './save-plan.ts';
 import { firing, triggerEffects } from './trigger-effects.ts';
 

@@ -13,7 +13,7 @@ import { roomFor } from './disk-room.ts';
 import { reindexForecast } from './forecast.ts';
 import { oldTransactions } from './old-transactions.ts';
 import { nameOf, notice, type PlanContext, requireRelation } from './plan-context.ts';
-import type { PlanReindexInput } from './plan-inputs.ts';
+import type { PlanReindexInput } from '../domain/plan-inputs.ts';
 import { type Draft, NO_LIMITS } from './save-plan.ts';
 
 /** Rebuilds indexes beside the old ones, while everybody reads and writes. */

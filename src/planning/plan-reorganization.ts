@@ -9,7 +9,7 @@ import { LEDGER_STEP } from './deletion-steps.ts';
 import { roomFor } from './disk-room.ts';
 import type { MethodForecast } from './method-forecast.ts';
 import { notice, type PlanContext, requireRelation } from './plan-context.ts';
-import type { PlanReorganizationInput } from './plan-inputs.ts';
+import type { PlanReorganizationInput } from '../domain/plan-inputs.ts';
 import { planReindex } from './plan-reindex.ts';
 import { repackForecast } from './repack-forecast.ts';
 import { clusterForecast, vacuumFullForecast } from './rewrite-forecast.ts';

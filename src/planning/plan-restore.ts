@@ -13,7 +13,7 @@ import { LEDGER_STEP } from './deletion-steps.ts';
 import { restoreForecast } from './forecast.ts';
 import { withMissingPartitions } from './missing-partitions.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
-import type { PlanRestoreInput } from './plan-inputs.ts';
+import type { PlanRestoreInput } from '../domain/plan-inputs.ts';
 import { triggerEffects } from './trigger-effects.ts';
 import { type Checked, checkSide, checkSource } from './restore-checks.ts';
 import { checkParts, partEffects, partTables, readParts, type RestoredPart } from './restore-parts.ts';

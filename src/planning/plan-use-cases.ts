@@ -19,7 +19,7 @@ import type {
   PlanReindexInput,
   PlanReorganizationInput,
   PlanRestoreInput,
-} from './plan-inputs.ts';
+} from '../domain/plan-inputs.ts';
 import { planIndexCreation } from './plan-index-creation.ts';
 import { planIndexRemoval } from './plan-index-removal.ts';
 import { planIndexRestore, removalOf } from './plan-index-restore.ts';

@@ -1,4 +1,5 @@
-import { canonicalFilter, type RowFilterInput } from '../domain/filter.ts';
+import { canonicalFilter } from '../domain/filter.ts';
+import type { HoldInput } from '../domain/plan-inputs.ts';
 import type { Principal } from '../domain/principal.ts';
 import { DeclutterError, notFound } from '../errors.ts';
 import { endHold, findHold, type HoldView, insertHold, listHolds } from '../store/holds.ts';
@@ -12,14 +13,6 @@ import { checkFilterValues } from '../target/row-filter.ts';
 import { BATCH_SETTINGS } from '../target/session.ts';
 import { type PlanContext, type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
 import { requiredReason } from './save-plan.ts';
-
-export interface HoldInput {
-  database: string;
-  schema: string;
-  table: string;
-  where?: RowFilterInput | null | undefined;
-  reason: string;
-}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

@@ -6,7 +6,7 @@ import type { Relation } from '../target/catalog.ts';
 import { compileFilter } from '../target/row-filter.ts';
 import { fromCatalog, ident, join, type Sql, sql, toText } from '../target/sql.ts';
 import { nameOf } from './plan-context.ts';
-import type { PlanRestoreInput } from './plan-inputs.ts';
+import type { PlanRestoreInput } from '../domain/plan-inputs.ts';
 
 type Step = Omit<PlanStep, 'position'>;
 

@@ -1,5 +1,6 @@
 import { DeclutterError } from '../errors.ts';
 import { ENDED_STATES } from '../domain/run.ts';
+import type { Replica } from '../domain/database-inputs.ts';
 import type { Environment, TlsMode } from '../domain/words.ts';
 import { type Database, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
@@ -23,11 +24,6 @@ export interface RegisteredDatabase {
   readonly databaseOid: number | null;
   readonly serverVersion: string | null;
   readonly unreachable: string | null;
-}
-
-export interface Replica {
-  readonly host: string;
-  readonly port: number;
 }
 
 /** With the figures of the last snapshot; null before the first. */

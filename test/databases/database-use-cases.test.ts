@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeConnect } from '../../src/databases/connect.ts';
-import type { RegisterDatabaseInput } from '../../src/databases/database-input.ts';
+import type { RegisterDatabaseInput } from '../../src/domain/database-inputs.ts';
 import { type DatabaseDeps, makeDatabases } from '../../src/databases/database-use-cases.ts';
 import type { Principal } from '../../src/domain/principal.ts';
 import { makeSecretBox } from '../../src/security/secret-box.ts';

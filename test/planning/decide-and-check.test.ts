@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { PlanPurgeInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanPurgeInput } from '../../src/domain/plan-inputs.ts';
 import { findPlan, type PlanView } from '../../src/store/plans.ts';
 import { APPROVER, makePlanning, OPERATOR, type Planning, principal } from './planning.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ArchiveDestinationInput } from '../../src/planning/plan-inputs.ts';
+import type { ArchiveDestinationInput } from '../../src/domain/plan-inputs.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';
 
 const ROWS = 300_000;

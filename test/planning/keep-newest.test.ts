@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { KeepNewestInput, PlanPurgeInput } from '../../src/planning/plan-inputs.ts';
+import type { KeepNewestInput, PlanPurgeInput } from '../../src/domain/plan-inputs.ts';
 import { testEngine } from '../support/engine.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';
 

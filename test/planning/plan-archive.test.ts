@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { PlanArchiveInput, PlanPurgeInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanArchiveInput, PlanPurgeInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { PlanDeduplicationInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanDeduplicationInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { availableVersions } from '../support/postgres.ts';
 import { makePlanning, OPERATOR, type Planning, principal } from './planning.ts';

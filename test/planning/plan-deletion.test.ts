@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { PlanPurgeInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanPurgeInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { availableVersions } from '../support/postgres.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import type { PlanArchiveInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanArchiveInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { makeShop } from '../support/shop-with-everything.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';

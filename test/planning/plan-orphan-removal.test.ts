@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { PlanOrphanRemovalInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanOrphanRemovalInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { testEngine } from '../support/engine.ts';
 import { makePlanning, OPERATOR, type Planning, principal } from './planning.ts';

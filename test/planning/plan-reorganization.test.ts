@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ReorganizationMethod } from '../../src/domain/words.ts';
-import type { PlanReorganizationInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanReorganizationInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { debianDatabase, itOnDebian } from '../support/postgres.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';

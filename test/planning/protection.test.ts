@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { RowFilter, RowFilterInput } from '../../src/domain/filter.ts';
-import type { PlanPurgeInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanPurgeInput } from '../../src/domain/plan-inputs.ts';
 import { findPlan } from '../../src/store/plans.ts';
 import { readRelation } from '../../src/target/catalog.ts';
 import { compileFilter } from '../../src/target/row-filter.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { obsoleteRows } from '../../src/analysis/kinds/obsolete-rows.ts';
-import type { PlanArchiveInput } from '../../src/planning/plan-inputs.ts';
+import type { PlanArchiveInput } from '../../src/domain/plan-inputs.ts';
 import { ask, inTurn } from '../analysis/support.ts';
 import { testEngine } from '../support/engine.ts';
 import { makePlanning, OPERATOR, type Planning } from './planning.ts';

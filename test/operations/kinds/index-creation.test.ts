@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { missingForeignKeyIndex } from '../../../src/analysis/kinds/missing-foreign-key-index.ts';
 import type { FoundFault } from '../../../src/domain/finding.ts';
-import type { PlanIndexCreationInput } from '../../../src/planning/plan-inputs.ts';
+import type { PlanIndexCreationInput } from '../../../src/domain/plan-inputs.ts';
 import { ask } from '../../analysis/support.ts';
 import { BY, codesOf, indexScene, type IndexScene, pidOf } from '../../support/index-scene.ts';
 

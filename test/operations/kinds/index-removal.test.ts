@@ -4,7 +4,7 @@ import { invalidIndex } from '../../../src/analysis/kinds/invalid-index.ts';
 import { redundantIndex } from '../../../src/analysis/kinds/redundant-index.ts';
 import { unusedIndex } from '../../../src/analysis/kinds/unused-index.ts';
 import type { Analysis } from '../../../src/analysis/define-analysis.ts';
-import type { PlanIndexRemovalInput } from '../../../src/planning/plan-inputs.ts';
+import type { PlanIndexRemovalInput } from '../../../src/domain/plan-inputs.ts';
 import { DeclutterError } from '../../../src/errors.ts';
 import type { PlanView } from '../../../src/store/plans.ts';
 import { ask, inTurn } from '../../analysis/support.ts';

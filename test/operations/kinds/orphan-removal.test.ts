@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../../src/domain/plan.ts';
-import type { PlanOrphanRemovalInput } from '../../../src/planning/plan-inputs.ts';
+import type { PlanOrphanRemovalInput } from '../../../src/domain/plan-inputs.ts';
 import { findArchiveByRun } from '../../../src/store/archives.ts';
 import type { PlanView } from '../../../src/store/plans.ts';
 import type { RunView } from '../../../src/store/runs.ts';

@@ -1,54 +1,20 @@
-import type { RowFilterInput } from '../domain/filter.ts';
-import type { ThrottleInput } from '../domain/run.ts';
+import type { RowFilterInput } from './filter.ts';
+import type { LimitsInput } from './limits.ts';
+import type { ThrottleInput } from './run.ts';
 import type {
   ArchiveFormat,
   ArchiveKind,
   DependentRows,
   DuplicateReferences,
-  Environment,
   KeepOrder,
   ReorganizationMethod,
   RestoreConflict,
   RestoreInto,
-  TlsMode,
-} from '../domain/words.ts';
+} from './words.ts';
 
 /** What the API hands to the use-cases: the shapes are checked, the meaning is not yet. */
 
 type Maybe<T> = T | null | undefined;
-
-export interface RegisterDatabaseInput {
-  name: string;
-  host: string;
-  port: number;
-  database: string;
-  user: string;
-  passwordRef?: Maybe<string>;
-  password?: Maybe<string>;
-  tls: TlsMode;
-  caRef?: Maybe<string>;
-  environment: Environment;
-  replicas?: Maybe<{ host: string; port: number }[]>;
-  allowSuperuser: boolean;
-}
-
-export interface UpdateDatabaseInput {
-  host?: Maybe<string>;
-  port?: Maybe<number>;
-  user?: Maybe<string>;
-  passwordRef?: Maybe<string>;
-  password?: Maybe<string>;
-  tls?: Maybe<TlsMode>;
-  caRef?: Maybe<string>;
-  environment?: Maybe<Environment>;
-  replicas?: Maybe<{ host: string; port: number }[]>;
-}
-
-export interface LimitsInput {
-  maxRows?: Maybe<number>;
-  maxShare?: Maybe<number>;
-  maxDuration?: Maybe<string>;
-}
 
 interface PlanTableInput {
   database: string;
@@ -57,25 +23,21 @@ interface PlanTableInput {
   reason?: Maybe<string>;
 }
 
-export interface DuplicateKeyInput {
-  column: string;
-  ignoreCase: boolean;
-  trim: boolean;
+export interface PlanPurgeInput extends PlanTableInput {
+  where: RowFilterInput;
+  /** Rows that no run of this plan touches. */
+  keepNewest?: Maybe<KeepNewestInput>;
+  dependents: DependentRows;
+  /** Also deletes a few rows in a transaction that is rolled back. */
+  trial?: Maybe<boolean>;
+  limits?: Maybe<LimitsInput>;
+  throttle?: Maybe<ThrottleInput>;
 }
 
 export interface KeepNewestInput {
   by: string;
   count: number;
-  per?: string[] | null;
-}
-
-export interface PlanPurgeInput extends PlanTableInput {
-  where: RowFilterInput;
-  keepNewest?: KeepNewestInput | null;
-  trial: boolean;
-  dependents: DependentRows;
-  limits?: Maybe<LimitsInput>;
-  throttle?: Maybe<ThrottleInput>;
+  per?: Maybe<string[]>;
 }
 
 export interface ArchiveDestinationInput {
@@ -111,6 +73,12 @@ export interface PlanDeduplicationInput extends PlanTableInput {
   throttle?: Maybe<ThrottleInput>;
 }
 
+export interface DuplicateKeyInput {
+  column: string;
+  ignoreCase: boolean;
+  trim: boolean;
+}
+
 export interface KeepRuleInput {
   by: string;
   order: KeepOrder;
@@ -119,11 +87,14 @@ export interface KeepRuleInput {
 export interface PlanReorganizationInput extends PlanTableInput {
   method: ReorganizationMethod;
   index?: Maybe<string>;
+  acknowledgeTriggers?: Maybe<boolean>;
+  diskFreeBytes?: Maybe<number>;
   throttle?: Maybe<ThrottleInput>;
 }
 
 export interface PlanReindexInput extends PlanTableInput {
   indexes?: Maybe<string[]>;
+  /** Also has amcheck compare each new index with its table. */
   amcheck?: Maybe<boolean>;
 }
 
