@@ -32,12 +32,10 @@ const { values } = parseArgs({
 });
 const rows = Number(values.rows);
 const seconds = Number(values.seconds);
-/** What is read first has to come from the disk. */
-const WARM_UP_SECONDS = 10;
 /** What a copy has written may still be on its way to the disk. */
 const SETTLE_MS = 5_000;
-/** A run begins gently, and learns within some seconds what others notice. */
-const LEARNING_MS = 6_000;
+/** Not measured: a run begins gently, and learns within some seconds what others notice. So long each window has had the application already. */
+const LEAD_SECONDS = 6;
 
 interface Bench {
   readonly server: BenchServer;
@@ -70,21 +68,21 @@ async function makeCopy(bench: Bench, database: string): Promise<void> {
   await bench.server.copy('bench_template', database);
   await bench.product.register(database);
   await rest(SETTLE_MS);
-  await apply(bench, database, WARM_UP_SECONDS);
+  await apply(bench, database);
 }
 
-const apply = ({ server, rate, folder }: Bench, database: string, length = seconds) =>
-  foreground(server, database, { rows, rate, seconds: length, folder });
+const apply = ({ server, rate, folder }: Bench, database: string, leadSeconds = LEAD_SECONDS) =>
+  foreground(server, database, { rows, rate, leadSeconds, seconds, folder });
 
 /** Two windows of the application, alone and beside something, in turn the one and the other first. */
 async function measure(
   bench: Bench,
   database: string,
-  [name, beside]: readonly [Window['beside'], Beside],
+  [name, beside, leadSeconds]: readonly [Window['beside'], Beside, number],
   round: number,
 ): Promise<Window> {
   // Looking costs the application something too, so both windows are looked at.
-  const window = () => waitsDuring(bench.server, database, () => apply(bench, database));
+  const window = () => waitsDuring(bench.server, database, () => apply(bench, database, leadSeconds));
   const first = round % 2 === 0 ? await window() : null;
   const { result: felt, waits } = await beside(window);
   const { result: alone } = first ?? (await window());
@@ -109,12 +107,11 @@ async function report(client: ApiClient, id: string): Promise<RunReport> {
   return run;
 }
 
-/** The run works from some seconds before the window to its end. */
+/** The run works all the while, and learns before what is measured begins. */
 async function besideRun({ product }: Bench, runId: string, window: () => Promise<Looked>): Promise<Looked> {
   const client = await product.client();
   const { rowsDeleted } = (await report(client, runId)).result;
   await client.request(RESUME, { id: runId });
-  await rest(LEARNING_MS);
   const looked = await window();
   const { state, result, throttle } = await report(client, runId);
   if (state !== 'RUNNING') throw new Error(`The run was ${state} when the window ended.`);
@@ -144,9 +141,9 @@ async function measureDefault(bench: Bench): Promise<Window[]> {
   const runId = await pausedRun(await bench.product.client(), database, {});
   const windows: Window[] = [];
   for (let round = 0; round < Number(values.rounds); round += 1) {
-    windows.push(await measure(bench, database, ['nothing', (window) => window()], round));
+    windows.push(await measure(bench, database, ['nothing', (window) => window(), LEAD_SECONDS], round));
     const run: Beside = (window) => besideRun(bench, runId, window);
-    windows.push(await measure(bench, database, ['default throttle', run], round));
+    windows.push(await measure(bench, database, ['default throttle', run, LEAD_SECONDS], round));
   }
   await bench.server.drop(database);
   return windows;
@@ -161,7 +158,7 @@ async function measurePeers(bench: Bench): Promise<Window[]> {
     const noRest: Beside = (window) => besideAll(bench, database, window);
     const one: Beside = async (window) =>
       (await Promise.all([window(), oneBigDelete(bench.server, database, INTERLEAVED)]))[0];
-    const peer = round % 2 === 0 ? (['no rest', noRest] as const) : (['one DELETE', one] as const);
+    const peer = round % 2 === 0 ? (['no rest', noRest, 0] as const) : (['one DELETE', one, 0] as const);
     windows.push(await measure(bench, database, peer, 0));
     await bench.server.drop(database);
   }

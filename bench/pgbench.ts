@@ -18,43 +18,55 @@ export interface Felt {
   readonly longest: number;
 }
 
+export interface Application {
+  /** of its table */
+  readonly rows: number;
+  /** transactions a second */
+  readonly rate: number;
+  readonly leadSeconds: number;
+  readonly seconds: number;
+  readonly folder: string;
+}
+
 /** null where Debian's PostgreSQL 15, which has pgbench, is installed. */
 export const missingPgbench = (): string | null =>
   existsSync(PGBENCH) ? null : `There is no ${PGBENCH} (apt-get install postgresql-15).`;
 
-/** Transactions a second, as fast as they go. */
+/** Transactions a second, as fast as they go for half a minute: for some seconds a machine can often do more. */
 export async function capacityOf(server: BenchServer, database: string, rows: number): Promise<number> {
-  const { stdout } = await run(server, database, ['-T', '6', '-D', `rows=${rows}`]);
+  const { stdout } = await run(server, database, ['-T', '30', '-D', `rows=${rows}`]);
   const tps = Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1]);
   if (!(tps > 0)) throw new Error(`pgbench told no rate: ${stdout}`);
   return tps;
 }
 
 /**
- * An application of that many transactions a second, for so long. A transaction's time counts from the moment at which it was due.
+ * An application of that many transactions a second. What it felt in the first `leadSeconds` does not count. A transaction's time counts from the moment at which it was due.
  * @throws when one of its sessions was ended or a transaction failed
  */
 export async function foreground(
   server: BenchServer,
   database: string,
-  { rows, rate, seconds, folder }: { rows: number; rate: number; seconds: number; folder: string },
+  { rows, rate, leadSeconds, seconds, folder }: Application,
 ): Promise<Felt> {
   const prefix = join(folder, 'transactions');
-  const timing = ['-T', String(seconds), '-R', rate.toFixed(0), '-D', `rows=${rows}`];
+  const timing = ['-T', String(leadSeconds + seconds), '-R', rate.toFixed(0), '-D', `rows=${rows}`];
   await run(server, database, [...timing, '--log', `--log-prefix=${prefix}`]);
+  const from = Date.now() / 1_000 - seconds;
   const files = readdirSync(folder).filter((name) => name.startsWith('transactions.'));
-  const times = files.flatMap((name) => timesIn(join(folder, name))).sort((a, b) => a - b);
+  const times = files.flatMap((name) => timesIn(join(folder, name), from)).sort((a, b) => a - b);
   for (const name of files) rmSync(join(folder, name));
   const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? NaN;
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), longest: at(1) };
 }
 
-/** The third column: microseconds. */
-const timesIn = (file: string): number[] =>
+/** In milliseconds, of the transactions that ended from then on; the log has microseconds in its third column, the time in its fifth and sixth. */
+const timesIn = (file: string, from: number): number[] =>
   readFileSync(file, 'utf8')
     .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => Number(line.split(' ')[2]) / 1_000);
+    .map((line) => line.split(' ').map(Number))
+    .filter(([, , , , seconds = 0, microseconds = 0]) => seconds + microseconds / 1e6 >= from)
+    .map(([, , took = NaN]) => took / 1_000);
 
 async function run(server: BenchServer, database: string, options: readonly string[]) {
   const { host, port, user, password } = server;

@@ -100,7 +100,10 @@ async function windows(
   isOver: (done: number) => boolean,
 ): Promise<Felt> {
   const all: Felt[] = [];
-  do all.push(await foreground(server, database, { rows, rate, seconds: WINDOW_SECONDS, folder }));
+  do
+    all.push(
+      await foreground(server, database, { rows, rate, leadSeconds: 0, seconds: WINDOW_SECONDS, folder }),
+    );
   while (!isOver(all.length));
   const middle = (of: keyof Felt) => median(all.map((felt) => felt[of]));
   return {
