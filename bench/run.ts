@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { count } from '../src/cli/client/format.ts';
 import { type BenchServer, startBenchServer } from './bench-server.ts';
 import { CLUSTERED, INTERLEAVED, makeTemplate, type Selection } from './bench-table.ts';
+import { demoQueries } from './demo-queries.ts';
 import { measureRun } from './measure-run.ts';
 import { type Measured, oneBigDelete, scriptedArchive, usualLoop } from './peers.ts';
 import { type Product, startProduct } from './product.ts';
@@ -152,7 +153,9 @@ async function measureAll(bench: Bench): Promise<Results> {
     await bench.server.drop('bench_sized');
   }
   const sizes = [...others, middle].toSorted((one, other) => one.rows - other.rows);
-  return { version: bench.server.version, rows, purges, archive, oldSnapshot, sizes };
+  say('playing the demo');
+  const demo = await demoQueries();
+  return { version: bench.server.version, rows, purges, archive, oldSnapshot, sizes, demo };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'declutter-bench-'));
