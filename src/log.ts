@@ -47,14 +47,25 @@ function withoutSecrets(line: string): string {
 
 /** Named fields only: an error of PostgreSQL carries the values of rows in detail, where and internalQuery. */
 function serializeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return String(error);
+  if (!isErrorLike(error)) return String(error);
   const { code, details } = error as { code?: unknown; details?: unknown };
   return {
-    type: error.name,
+    type: error.name ?? 'Error',
     message: error.message,
     stack: error.stack,
     ...(code === undefined ? {} : { code }),
     ...(details === undefined ? {} : { details }),
     ...(error.cause === undefined || depth >= 5 ? {} : { cause: serializeError(error.cause, depth + 1) }),
   };
+}
+
+/** pg-boss tells of some errors by a plain object with their message. */
+function isErrorLike(error: unknown): error is Omit<Error, 'name'> & { name?: string } {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'message' in error &&
+    typeof error.message === 'string' &&
+    'stack' in error
+  );
 }

@@ -31,6 +31,21 @@ describe('makeLog', () => {
     expect(lines.map((line) => line['msg'])).toEqual(['one', 'connect postgres://me:***@db/x failed', 'two']);
   });
 
+  it('tells what an error says that comes as a plain object', () => {
+    const { lines } = capture((log) => {
+      log.warn(
+        { err: { code: 'ECONNREFUSED', message: 'nobody listens', stack: 'at there', detail: 'canary' } },
+        'queue',
+      );
+    });
+    expect(lines[0]?.['err']).toEqual({
+      type: 'Error',
+      message: 'nobody listens',
+      stack: 'at there',
+      code: 'ECONNREFUSED',
+    });
+  });
+
   it('keeps the code, the details and the cause of an error, but no value of a row', () => {
     const cause = Object.assign(new Error('duplicate key'), {
       code: '23505',
