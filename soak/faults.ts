@@ -37,7 +37,7 @@ const retryDocument = parse('mutation Retry($id: ID!) { retryRun(id: $id) { id }
 >;
 
 const throttleDocument = parse(
-  'mutation Hurry($id: ID!) { updateThrottle(runId: $id, throttle: { dutyCycle: 0.8 }) { id } }',
+  'mutation Hurry($id: ID!) { updateThrottle(runId: $id, throttle: { dutyCycle: 1, batchRows: 5000 }) { id } }',
 ) as TypedDocument<object, { id: string }>;
 
 /** Random faults while an application writes; then every row is counted for. */
@@ -54,12 +54,8 @@ export async function soakThroughFaults(options: Options): Promise<void> {
     await admin.query('CREATE DATABASE soak');
     await admin.end();
     await product.register('soak');
-    const begun = performance.now();
     for (let round = 1, left = options.faults; left > 0; round += 1) {
       left -= await playRound(product, round, left, { ...options, drawn, tally, reasons });
-      process.stdout.write(
-        `       ${options.faults - left} faults after ${Math.round((performance.now() - begun) / 1_000)} s\n`,
-      );
     }
     await checkAudit(product, check);
   } finally {
@@ -99,7 +95,9 @@ async function playRound(
   const using = useTables(product, tables, stopped.signal);
   const jobs: Job[] = [];
   for (const table of tables) jobs.push({ table, runId: await startDeletion(product, table) });
+  tell(round, 'begins');
   let faults = await drive(product, jobs, left, options);
+  tell(round, `all is gone that shall go, through ${faults} faults`);
   stopped.abort();
   const done = await using;
   options.check(`round ${round}: the application was at work`, done > 100, true);
@@ -107,13 +105,22 @@ async function playRound(
   for (const job of jobs) await compare(product, job, options, false);
   const archives = jobs.filter(({ table }) => isRestorable(table));
   const restores: Job[] = [];
+  tell(round, 'every row is counted for');
   for (const { table, runId } of archives)
     restores.push({ table, runId: await startRestore(product, runId) });
   faults += await drive(product, restores, left - faults, options);
+  tell(round, `all is back, through ${faults} faults`);
   for (const job of restores) await compare(product, job, options, true);
   await clear(product, tables, jobs);
   return faults;
 }
+
+const begun = performance.now();
+
+const tell = (round: number, what: string): void =>
+  void process.stdout.write(
+    `       ${Math.round((performance.now() - begun) / 1_000)} s: round ${round}: ${what}\n`,
+  );
 
 /** Faults, one after the other, until every run has succeeded; whoever waits for somebody is resumed. */
 async function drive(

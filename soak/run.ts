@@ -43,7 +43,7 @@ try {
   else if (faults > 0 && values.naive) await soakNaively({ folder, check, faults, rows: rows(60_000) });
   else if (faults > 0) {
     const { only, log = null } = values;
-    await soakThroughFaults({ folder, check, faults, rows: rows(200_000), only, log });
+    await soakThroughFaults({ folder, check, faults, rows: rows(60_000), only, log });
   } else await soakThroughKills({ folder, check, rows: rows(3_000_000), kills: Number(values.kills) });
 } finally {
   rmSync(folder, { recursive: true, force: true });
