@@ -67,7 +67,7 @@ async function failingDisk({ workers }: FaultProduct, ms: number): Promise<void>
   await once(strace, 'exit');
 }
 
-export const FAULTS: readonly Fault[] = [
+const FAULTS: readonly Fault[] = [
   { name: 'kill -9 a worker', weight: 8, happen: ({ workers }) => some(workers).replace('SIGKILL') },
   {
     name: 'kill -9 both workers',
@@ -198,8 +198,19 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
+/** Those of these names; of none: all. */
+export function faultsNamed(names: readonly string[]): readonly Fault[] {
+  if (names.length === 0) return FAULTS;
+  return names.map((name) => {
+    const fault = FAULTS.find((one) => one.name === name);
+    if (!fault)
+      throw new Error(`There is no fault "${name}". There are: ${FAULTS.map((one) => one.name).join(', ')}.`);
+    return fault;
+  });
+}
+
 /** One of them, by their weights. */
-export function drawFault(): Fault {
-  let at = randomInt(FAULTS.reduce((sum, { weight }) => sum + weight, 0));
-  return FAULTS.find(({ weight }) => (at -= weight) < 0) as Fault;
+export function drawFault(faults: readonly Fault[]): Fault {
+  let at = randomInt(faults.reduce((sum, { weight }) => sum + weight, 0));
+  return faults.find(({ weight }) => (at -= weight) < 0) as Fault;
 }

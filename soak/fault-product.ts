@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { openSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -41,7 +42,12 @@ export interface WorkerHandle {
   replace(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
 }
 
-export async function startFaultProduct(folder: string, leaseMs: number): Promise<FaultProduct> {
+/** log: a file for what the processes say; null: they say nothing. */
+export async function startFaultProduct(
+  folder: string,
+  leaseMs: number,
+  log: string | null = null,
+): Promise<FaultProduct> {
   const installation = missing('debian-15') === null ? 'debian-15' : 18;
   const [target, control] = await Promise.all([
     startServer(installation, DURABLE),
@@ -70,15 +76,16 @@ export async function startFaultProduct(folder: string, leaseMs: number): Promis
     DECLUTTER_PORT: String(port),
     DECLUTTER_TARGET_HOSTS: '127.0.0.1',
     DECLUTTER_TARGET_SOAK_PASSWORD: target.address.password,
-    DECLUTTER_LOG_LEVEL: 'fatal',
+    DECLUTTER_LOG_LEVEL: log === null ? 'fatal' : 'warn',
     DECLUTTER_SNAPSHOT_EVERY: '0',
     DECLUTTER_RATE_POINTS: '10000000',
     DECLUTTER_RATE_DESTRUCTIVE: '1000000',
     DECLUTTER_LEASE_MS: String(leaseMs),
     DECLUTTER_HEARTBEAT_MS: String(Math.min(5_000, leaseMs / 4)),
   };
+  const said = log === null ? 'inherit' : openSync(log, 'a');
   const start = (command: string) =>
-    spawn(process.execPath, [MAIN, command], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    spawn(process.execPath, [MAIN, command], { env, stdio: ['ignore', 'ignore', said] });
   await promisify(execFile)(process.execPath, [MAIN, 'migrate'], { env });
   const api = start('serve');
   const url = `http://127.0.0.1:${port}`;

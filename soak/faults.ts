@@ -7,7 +7,7 @@ import type { TypedDocument } from '../src/cli/client/api-client.ts';
 import { RunDocument } from '../src/cli/client/generated/api.ts';
 import { makeAudit } from '../src/store/audit.ts';
 import { openStore } from '../src/store/open-store.ts';
-import { drawFault } from './fault-list.ts';
+import { drawFault, type Fault, faultsNamed } from './fault-list.ts';
 import { type FaultProduct, startFaultProduct } from './fault-product.ts';
 import { compareTable } from './compare-tables.ts';
 import { isRestorable, KINDS, makeTable, type SoakTable, tableOf, useTables } from './fault-tables.ts';
@@ -19,6 +19,10 @@ interface Options {
   readonly rows: number;
   readonly folder: string;
   readonly check: Check;
+  /** names of faults; none: all */
+  readonly only: readonly string[];
+  /** a file for what the workers say; null: they say nothing */
+  readonly log: string | null;
 }
 
 const LEASE_MS = 2_000;
@@ -33,15 +37,16 @@ const retryDocument = parse('mutation Retry($id: ID!) { retryRun(id: $id) { id }
 >;
 
 const throttleDocument = parse(
-  'mutation Hurry($id: ID!) { updateThrottle(runId: $id, throttle: { dutyCycle: 0.8 }) { id } }',
+  'mutation Hurry($id: ID!) { updateThrottle(runId: $id, throttle: { dutyCycle: 1, batchRows: 5000 }) { id } }',
 ) as TypedDocument<object, { id: string }>;
 
 /** Random faults while an application writes; then every row is counted for. */
 export async function soakThroughFaults(options: Options): Promise<void> {
   const { folder, check } = options;
+  const drawn = faultsNamed(options.only);
   mkdirSync(path.join(folder, 'archives'), { recursive: true });
   const mounted = mountSmall(path.join(folder, 'archives'));
-  const product = await startFaultProduct(folder, LEASE_MS);
+  const product = await startFaultProduct(folder, LEASE_MS, options.log);
   const tally = new Map<string, number>();
   const reasons = new Map<string, number>();
   try {
@@ -49,12 +54,8 @@ export async function soakThroughFaults(options: Options): Promise<void> {
     await admin.query('CREATE DATABASE soak');
     await admin.end();
     await product.register('soak');
-    const begun = performance.now();
     for (let round = 1, left = options.faults; left > 0; round += 1) {
-      left -= await playRound(product, round, left, { ...options, tally, reasons });
-      process.stdout.write(
-        `       ${options.faults - left} faults after ${Math.round((performance.now() - begun) / 1_000)} s\n`,
-      );
+      left -= await playRound(product, round, left, { ...options, drawn, tally, reasons });
     }
     await checkAudit(product, check);
   } finally {
@@ -70,6 +71,7 @@ export async function soakThroughFaults(options: Options): Promise<void> {
 }
 
 interface Round extends Options {
+  readonly drawn: readonly Fault[];
   readonly tally: Map<string, number>;
   readonly reasons: Map<string, number>;
 }
@@ -93,7 +95,9 @@ async function playRound(
   const using = useTables(product, tables, stopped.signal);
   const jobs: Job[] = [];
   for (const table of tables) jobs.push({ table, runId: await startDeletion(product, table) });
+  tell(round, 'begins');
   let faults = await drive(product, jobs, left, options);
+  tell(round, `all is gone that shall go, through ${faults} faults`);
   stopped.abort();
   const done = await using;
   options.check(`round ${round}: the application was at work`, done > 100, true);
@@ -101,13 +105,22 @@ async function playRound(
   for (const job of jobs) await compare(product, job, options, false);
   const archives = jobs.filter(({ table }) => isRestorable(table));
   const restores: Job[] = [];
+  tell(round, 'every row is counted for');
   for (const { table, runId } of archives)
     restores.push({ table, runId: await startRestore(product, runId) });
   faults += await drive(product, restores, left - faults, options);
+  tell(round, `all is back, through ${faults} faults`);
   for (const job of restores) await compare(product, job, options, true);
   await clear(product, tables, jobs);
   return faults;
 }
+
+const begun = performance.now();
+
+const tell = (round: number, what: string): void =>
+  void process.stdout.write(
+    `       ${Math.round((performance.now() - begun) / 1_000)} s: round ${round}: ${what}\n`,
+  );
 
 /** Faults, one after the other, until every run has succeeded; whoever waits for somebody is resumed. */
 async function drive(
@@ -116,11 +129,11 @@ async function drive(
   most: number,
   options: Round,
 ): Promise<number> {
-  const { tally, reasons, check } = options;
+  const { drawn, tally, check } = options;
   const finished = new AbortController();
   const watching = (async () => {
     while (!finished.signal.aborted) {
-      const states = await Promise.all(jobs.map(({ runId }) => nudge(product, runId, reasons)));
+      const states = await Promise.all(jobs.map(({ runId }) => nudge(product, runId, options)));
       if (states.every((state) => state === 'SUCCEEDED')) finished.abort();
       await rest(200);
     }
@@ -129,7 +142,7 @@ async function drive(
   let faults = 0;
   for (; faults < most && !finished.signal.aborted; faults += 1) {
     await rest(Math.random() * 1_500);
-    const fault = drawFault();
+    const fault = drawFault(drawn);
     tally.set(fault.name, (tally.get(fault.name) ?? 0) + 1);
     await fault
       .happen(product, tables)
@@ -147,14 +160,15 @@ async function hurry(product: FaultProduct, id: string): Promise<void> {
 }
 
 /** Resumes a run that waits for a person, as one would who has seen its reason. */
-async function nudge(product: FaultProduct, runId: string, reasons: Map<string, number>): Promise<string> {
+async function nudge(product: FaultProduct, runId: string, { reasons, check }: Round): Promise<string> {
   try {
     const api = await product.client();
     const { run } = await api.request(RunDocument, { id: runId });
     if (run?.state !== 'PAUSED' && run?.state !== 'FAILED') return run?.state ?? 'UNKNOWN';
     const reason = `${run.state} ${run.stateCode ?? ''}`;
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-    if (run.state === 'FAILED') process.stdout.write(`       ${reason}: ${run.stateReason ?? ''}\n`);
+    if (run.state === 'FAILED')
+      check(`${run.id}: ${run.stateReason ?? ''}`, reason, 'a run that pauses or goes on');
     await api.request(run.state === 'PAUSED' ? resumeDocument : retryDocument, { id: runId });
     return run.state;
   } catch {

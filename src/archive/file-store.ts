@@ -81,15 +81,21 @@ export async function createFile(store: Folder, location: string): Promise<FileH
 
 async function writeFile(store: Folder, location: string, bytes: Buffer): Promise<void> {
   const handle = await createFile(store, location);
-  try {
-    await guarded(async () => {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    });
-  } finally {
-    await handle.close();
-  }
+  await thenClose(handle, async () => {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  });
 }
+
+/** A folder is made durable too, and what its disk says then counts as much as with a file. */
+const thenClose = (handle: FileHandle, work: () => Promise<void>): Promise<void> =>
+  guarded(async () => {
+    try {
+      await work();
+    } finally {
+      await handle.close();
+    }
+  });
 
 async function openWhole(store: Folder, location: string): Promise<StoredFile> {
   const handle = await openFile(store, location);
@@ -151,12 +157,10 @@ async function replaceFile(store: Folder, location: string, text: string): Promi
   await guarded(() => mkdir(path.dirname(path.join(store.root, location)), { recursive: true, mode: 0o700 }));
   const temporary = `${location}.${process.pid}.new`;
   const handle = await guarded(() => open(path.join(store.root, temporary), 'w', 0o600));
-  try {
+  await thenClose(handle, async () => {
     await handle.writeFile(text);
     await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  });
   failpoint('manifest.written');
   await guarded(() => rename(path.join(store.root, temporary), path.join(store.root, location)));
   await syncFolder(path.dirname(path.join(store.root, location)));
@@ -174,11 +178,7 @@ async function filesOf(store: Folder, runId: string): Promise<string[]> {
 
 async function syncFolder(folder: string): Promise<void> {
   const handle = await guarded(() => open(folder, constants.O_RDONLY | constants.O_DIRECTORY));
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await thenClose(handle, () => handle.sync());
 }
 
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);

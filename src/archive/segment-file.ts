@@ -58,7 +58,7 @@ export class SegmentFile {
   /** Copies the committed frames of another worker's file, each checked, into a new one under this fence. */
   async adopt(from: FileHandle, frames: readonly LedgerFrame[]): Promise<void> {
     for (const frame of frames) {
-      const bytes = await readFrame(from, frame);
+      const bytes = await guarded(() => readFrame(from, frame));
       await guarded(() => this.#writeAll(bytes, frame.start));
       this.#frames.push({ start: frame.start, length: frame.length });
       failpoint('takeover.copying');

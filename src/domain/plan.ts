@@ -168,6 +168,15 @@ export interface IndexIdentity {
   readonly name: string;
 }
 
+/** A hold on rows of a table that goes along: none of them was reached when the plan was made. */
+export interface HeldBeside {
+  readonly hold: string;
+  /** of the table */
+  readonly oid: number;
+  readonly filter: RowFilter;
+  readonly reason: string;
+}
+
 /** Everything that a plan's hash covers; a run does exactly this. */
 export interface PlanSpec {
   readonly version: 1;
@@ -185,6 +194,8 @@ export interface PlanSpec {
   readonly rowsAreExact: boolean;
   /** INCLUDE: rows of other tables that go along; null: they could not be counted */
   readonly included?: number | null;
+  /** INCLUDE: what each batch asks of the rows that go along; missing: nothing */
+  readonly heldBeside?: readonly HeldBeside[];
 }
 
 /** A plan whose count has drifted beyond this share (and ROW_TOLERANCE_FLOOR rows) is stale. */

@@ -18,7 +18,7 @@ import { CANCELLED, type Ending, EndingWanted } from './endings.ts';
 import type { EngineDeps, Turn } from './execute-run.ts';
 import { performBatches } from './perform-batches.ts';
 import { performStatements } from './perform-statements.ts';
-import { stopFor } from './retry.ts';
+import { namingHolder, stopFor } from './retry.ts';
 import { RunArchive } from './run-archive.ts';
 import { RunProgress } from './run-progress.ts';
 import { resultOf } from './run-result.ts';
@@ -40,6 +40,8 @@ export async function attemptRun(deps: EngineDeps, turn: Turn): Promise<Ending> 
     });
     try {
       return await withSessions(deps, turn, session, monitor);
+    } catch (error) {
+      throw await namingHolder(error, session);
     } finally {
       await monitor.close();
     }
@@ -158,7 +160,7 @@ async function perform(deps: EngineDeps, turn: Turn, parts: Parts): Promise<Endi
   let remark = (): string | null => null;
   let doomed: DoomedArchive | null = null;
   let figures: NonNullable<BatchWork['figures']> = () => ({});
-  const ending = await endingOf(async () => {
+  const ending = await endingOf(session, async () => {
     const source = await openSource(deps, plan.spec, run);
     doomed = await openDoomed(deps, turn, position);
     const work = await operation.open(contextOf(turn, parts, source, doomed));
@@ -197,12 +199,12 @@ const countedBy = ({ counts }: Operation, { operation }: PlanSpec): Operation['c
   counts === 'rowsArchived' && destinationOf(operation) === null ? 'rowsDeleted' : counts;
 
 /** A run that stops by itself ends its turn in order, like one that was asked to: what is archived gets sealed and listed. */
-async function endingOf(work: () => Promise<Ending>): Promise<Ending> {
+async function endingOf(session: Session, work: () => Promise<Ending>): Promise<Ending> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof EndingWanted) return error.ending;
-    const stop = stopFor(error);
+    const stop = stopFor(await namingHolder(error, session));
     if (!(stop instanceof Stop)) throw error;
     return { state: stop.outcome, code: stop.stateCode, reason: stop.message };
   }

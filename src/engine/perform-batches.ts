@@ -195,8 +195,8 @@ async function finishWork(
   run: BatchPerformance,
 ): Promise<void> {
   if (!work.finish) return;
-  await openTransaction(run, lane, at.fence);
   try {
+    await openTransaction(run, lane, at.fence);
     await work.finish();
     await lane.session.script('COMMIT');
   } catch (error) {

@@ -61,21 +61,34 @@ export class RetryBudget {
       await this.#clock.sleep(2 ** this.#failures * 50 * (0.5 + Math.random()));
       return;
     }
-    if (error instanceof TargetError && error.failure === 'LOCKED')
-      throw new Stop('LOCKED', await this.#whoBlocks(), 'PAUSED', { cause: error });
-    throw stopFor(error);
+    throw stopFor(await namingHolder(error, this.#session, ` in ${TRIES} tries`));
   }
+}
 
-  async #whoBlocks(): Promise<string> {
-    const [holder] = await this.#session.query<{ pid: number; name: string; since: string }>(sql`
+/** A lock that could not be had, with who holds it; all else unchanged. */
+export async function namingHolder(error: unknown, session: Session, tried = ''): Promise<unknown> {
+  if (!(error instanceof TargetError) || error.failure !== 'LOCKED') return error;
+  const holder = await oldestHolder(session);
+  const reason =
+    holder === null
+      ? `A lock could not be had${tried}. Resume when the lock is free.`
+      : `A lock could not be had${tried}. The oldest transaction with locks: pid ${holder.pid} (${holder.name || 'no name'}), since ${holder.since}. Resume when it has ended.`;
+  return new Stop('LOCKED', reason, 'PAUSED', { cause: error });
+}
+
+interface LockHolder {
+  readonly pid: number;
+  readonly name: string;
+  readonly since: string;
+}
+
+async function oldestHolder(session: Session): Promise<LockHolder | null> {
+  const [holder] = await session.query<LockHolder>(sql`
       SELECT a.pid, a.application_name AS name, coalesce(a.xact_start, a.backend_start)::pg_catalog.text AS since
         FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
        WHERE l.granted AND l.locktype IN ('relation', 'tuple', 'transactionid') AND a.pid <> pg_catalog.pg_backend_pid()
          AND a.datname = pg_catalog.current_database() AND a.backend_type = 'client backend'
          AND NOT pg_catalog.starts_with(a.application_name, 'declutter/')
        ORDER BY a.xact_start NULLS LAST LIMIT 1`);
-    return holder
-      ? `A lock could not be had in ${TRIES} tries. The oldest transaction with locks: pid ${holder.pid} (${holder.name || 'no name'}), since ${holder.since}. Resume when it has ended.`
-      : `A lock could not be had in ${TRIES} tries. Resume when the lock is free.`;
-  }
+  return holder ?? null;
 }

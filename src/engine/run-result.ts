@@ -4,6 +4,7 @@ import type { Operation } from '../operations/define-operation.ts';
 import type { Relation } from '../target/catalog.ts';
 import type { Session } from '../target/session.ts';
 import { integer, sql } from '../target/sql.ts';
+import { TargetError } from '../target/sqlstate.ts';
 import { readStatements } from '../target/statement-times.ts';
 import type { FirstLook, StatementCount } from './first-look.ts';
 import { keepOrphansOut } from './keep-orphans-out.ts';
@@ -16,9 +17,18 @@ export interface Measure {
   readonly dead: number;
 }
 
-/** null when there is no table. */
+/** null when there is no table, or somebody has it locked: a figure is nothing to end a turn for. */
 export async function measure(session: Session, relation: Relation | null): Promise<Measure | null> {
   if (!relation) return null;
+  try {
+    return await session.transaction(() => readMeasure(session, relation));
+  } catch (error) {
+    if (error instanceof TargetError && error.failure === 'LOCKED') return null;
+    throw error;
+  }
+}
+
+async function readMeasure(session: Session, relation: Relation): Promise<Measure> {
   const oid = sql`${integer(relation.oid)}::pg_catalog.oid`;
   return session.one<Measure>(sql`
     SELECT ${

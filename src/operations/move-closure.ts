@@ -8,6 +8,7 @@ import { type BatchSize, BatchTooLarge, type OperationContext, type StoredPart }
 import { deleteClosure } from './delete-closure.ts';
 import { type PartKeeper, partKeeper } from './keep-parts.ts';
 import { keepsNothing, type TreatRows } from './picked-work.ts';
+import { refuseHeld } from './refuse-held.ts';
 import { rowsAt } from './row-place.ts';
 
 /** A row that cannot be parted from what references it, with all of that. */
@@ -33,6 +34,7 @@ export function closureMover(context: Context, reached: Reached, filter: Sql): T
   return async (session, places, size) => {
     const closure = await lockClosure(session, reached, { places, filter }, size);
     if (closure.chosen === 0) return { rows: 0, store: keepsNothing };
+    await refuseHeld(session, plan, closure);
     const keeper = partKeeper(context, session, maxBytes(closure, size));
     await keepReferences(keeper, closure, lost);
     for (const rows of closure.rows) {

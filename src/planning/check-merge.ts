@@ -87,7 +87,7 @@ async function checkOthers(
 ): Promise<Pick<Access, 'blockers' | 'warnings'>> {
   const reached: Reached = { ...graph, deletes: () => false };
   if (references === 'REFUSE') return { blockers: await hiddenRows(context, reached), warnings: [] };
-  const { blockers, warnings } = await checkIncluded(context, { ...reached, edges: [] });
+  const { blockers, warnings } = await checkIncluded(context, { ...reached, edges: [] }, null);
   const fixed: PlanNotice[] = [];
   for (const edge of graph.edges) fixed.push(...(await checkColumns(context, edge)));
   return { blockers: [...blockers, ...fixed], warnings };

@@ -74,7 +74,7 @@ export async function heldDuplicates(
   };
 }
 
-const blocked = (held: keyof typeof HELD, relation: Relation, { id, reason }: HoldView): PlanNotice =>
+export const blocked = (held: keyof typeof HELD, relation: Relation, { id, reason }: HoldView): PlanNotice =>
   notice(
     'HOLD',
     `A hold protects ${HELD[held]} of ${nameOf(relation)}: ${reason}`,
@@ -120,6 +120,8 @@ export async function holdInTheWay(
 const HELD = {
   ALL: 'all rows',
   SOME: 'chosen rows',
+  ALONG: 'rows that would go along',
+  CHANGED: 'rows that may go along or change',
   UNTOLD: 'rows that could not be told apart in time',
   UNFIT: 'rows that its filter no longer tells apart',
 } as const;
@@ -142,7 +144,7 @@ async function rowsHeld(
 }
 
 /** A table may have changed since the hold was placed. */
-async function fits(session: Session, relation: Relation, held: RowFilter): Promise<boolean> {
+export async function fits(session: Session, relation: Relation, held: RowFilter): Promise<boolean> {
   try {
     await checkFilterValues(session, held, relation);
     return true;

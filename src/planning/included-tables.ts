@@ -1,5 +1,4 @@
-import type { Limits, PlanLock, PlanNotice, PlanStep } from '../domain/plan.ts';
-import { holdsOn } from '../store/holds.ts';
+import type { HeldBeside, Limits, PlanLock, PlanNotice, PlanStep } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
 import { keyBeside, type Reached, rowsOf } from '../target/reached-tables.ts';
 import { ident, sql, toText } from '../target/sql.ts';
@@ -7,6 +6,8 @@ import { isArchiveTable } from './archive-tables.ts';
 import { type Need, tableNeeds } from './check-rights.ts';
 import { checkPublications, checkRows, refuseRelation } from './check-subject.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
+import type { Doomed } from './doomed-rows.ts';
+import { heldIncluded } from './held-included.ts';
 import type { Effects } from './read-effects.ts';
 
 /** Every table that a run with dependents changes: the subject, those whose rows go, and those whose references PostgreSQL sets. */
@@ -29,11 +30,12 @@ export async function includedNeeds(context: PlanContext, { subject, tables }: R
   return needs;
 }
 
-/** What stands in the way of taking rows of the other tables along. */
+/** What stands in the way of taking rows of the other tables along; doomed: those that go, null: not known, any hold blocks. */
 export async function checkIncluded(
   context: PlanContext,
   reached: Reached,
-): Promise<{ blockers: PlanNotice[]; warnings: PlanNotice[] }> {
+  doomed: Doomed | null,
+): Promise<{ blockers: PlanNotice[]; warnings: PlanNotice[]; heldBeside: readonly HeldBeside[] }> {
   const blockers: PlanNotice[] = [];
   const warnings: PlanNotice[] = [];
   const others = touchedTables(reached).filter((table) => table !== reached.subject);
@@ -53,14 +55,13 @@ export async function checkIncluded(
   }
   // Rows of the subject that go because they reference others are not of its filter, which leaves held rows out.
   const returns = reached.edges.some(({ child }) => child.oid === reached.subject.oid);
-  for (const { schema, table, reason, id } of await holdsOn(context.deps.store, context.database.id, [
-    ...others,
-    ...(returns ? [reached.subject] : []),
-  ])) {
-    const message = `A hold is on ${schema}.${table}, whose rows would go along or change: ${reason}`;
-    blockers.push(notice('HOLD', message, `An administrator can release it (releaseHold ${id}).`));
-  }
-  return { blockers, warnings };
+  const tables = [...others, ...(returns ? [reached.subject] : [])];
+  const held = await heldIncluded(context, { reached, doomed }, tables);
+  return {
+    blockers: [...blockers, ...held.blockers],
+    warnings: [...warnings, ...held.warnings],
+    heldBeside: held.beside,
+  };
 }
 
 /** A key that leads to one partition alone does not show at the partitioned table; a run would stop at it. */

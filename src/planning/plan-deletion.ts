@@ -27,6 +27,7 @@ import {
   includedSteps,
   touchedTables,
 } from './included-tables.ts';
+import { doomedRows } from './doomed-rows.ts';
 import { type HeldRows, heldRows } from './holds.ts';
 import { keepNewest } from './keep-newest.ts';
 import { limitBlockers } from './limit-blockers.ts';
@@ -104,8 +105,9 @@ export async function drawDeletion(context: PlanContext, deletion: Deletion): Pr
   const chosen = await deletion.choosePick(context, relation, condition, measured);
   const look: Look = { context, relation, held, measured, limits, throttle, destination, chosen, condition };
   const trial = await tryWhenAsked(look, input, access.blockers);
+  const chosenBy = (alias: Sql) => compileFilter(held.filter, relation, alias);
   const effects = await readEffects(context, access.reached, {
-    filter: (alias) => compileFilter(held.filter, relation, alias),
+    filter: chosenBy,
     dependents: input.dependents,
     mayRead: access.mayRead,
     rows: measured.rows,
@@ -115,7 +117,7 @@ export async function drawDeletion(context: PlanContext, deletion: Deletion): Pr
   const spec = operation(chosen.pick, held.filter);
   const draft: Draft = {
     ...shared,
-    ...(included ? await withIncluded(look, access.reached, effects, drawn) : drawn),
+    ...(included ? await withIncluded(look, doomedBy(access.reached, chosenBy), effects, drawn) : drawn),
     operation: spec,
     limits: runLimits(limits, spec.kind, context.database.environment, measured),
   };
@@ -142,17 +144,24 @@ async function tryWhenAsked(
     : { blockers: [], warnings: [] };
 }
 
+const doomedBy = (reached: Reached, chosenBy: (alias: Sql) => Sql) => ({
+  reached,
+  doomed: doomedRows(reached, chosenBy),
+});
+
 /** What a plan with INCLUDE says beyond: every table is a step, and checked like the subject. */
 async function withIncluded(
   { context, measured, limits, destination }: Look,
-  reached: Reached,
+  { reached, doomed }: ReturnType<typeof doomedBy>,
   effects: Effects,
   drawn: Awaited<ReturnType<typeof drawUp>>,
 ) {
   const included = includedRows(effects);
-  const checked = await checkIncluded(context, reached);
+  const checked = await checkIncluded(context, reached, doomed);
   return {
     ...drawn,
+    holds: [...drawn.holds, ...checked.heldBeside.map(({ hold }) => hold)],
+    heldBeside: checked.heldBeside,
     relations: touchedTables(reached),
     included,
     steps: includedSteps(reached, drawn.steps, destination !== null),

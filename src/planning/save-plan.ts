@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { governedAs, needsApproval } from '../domain/limits.ts';
 import { planHash } from '../domain/plan-hash.ts';
 import type {
+  HeldBeside,
   Limits,
   OperationSpec,
   PlanEffect,
@@ -31,6 +32,8 @@ export interface Draft {
   readonly holds: readonly string[];
   /** INCLUDE: rows of other tables that go along; null when they could not be counted. */
   readonly included?: number | null;
+  /** INCLUDE: holds on rows of other tables that the plan does not reach. */
+  readonly heldBeside?: readonly HeldBeside[];
   readonly cutoff: Date | null;
   readonly impact: PlanImpact;
   readonly effects: readonly PlanEffect[];
@@ -101,6 +104,9 @@ async function specOf({ session, identity }: PlanContext, draft: Draft): Promise
     rows: draft.impact.rows,
     rowsAreExact: draft.impact.rowsAreExact,
     ...(draft.included === undefined ? {} : { included: draft.included }),
+    ...(draft.heldBeside === undefined || draft.heldBeside.length === 0
+      ? {}
+      : { heldBeside: draft.heldBeside }),
   };
 }
 

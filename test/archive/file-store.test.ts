@@ -22,6 +22,20 @@ const folder = async (name: string): Promise<string> => {
 const bytes = Buffer.from('rows');
 const notTheOne = { stateCode: 'ARCHIVE_STORE', message: expect.stringContaining(STORE_ID_FILE) };
 
+describe('a small file', () => {
+  it('is as it was when there is no room for its successor, and the run hears of that', async () => {
+    const store = makeFileStore('local', root, await ensureStoreId(root));
+    await store.replace('run/manifest.json', '{}');
+    await symlink('/dev/full', path.join(root, `run/manifest.json.${process.pid}.new`));
+    await expect(store.replace('run/manifest.json', '{"rows":1}')).rejects.toMatchObject({
+      stateCode: 'RESOURCE',
+      outcome: 'PAUSED',
+      message: expect.stringContaining('ENOSPC'),
+    });
+    expect(await readFile(path.join(root, 'run/manifest.json'), 'utf8')).toBe('{}');
+  });
+});
+
 describe('the folder of a store', () => {
   it('gets one id, whoever of several processes comes first, and keeps it', async () => {
     const own = await folder('own');

@@ -1,7 +1,9 @@
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
 import { Session } from '../../src/target/session.ts';
-import { archiveOf, FILES, TABLE, verified } from '../support/archives.ts';
+import { archiveOf, FILES, restored, TABLE, verified } from '../support/archives.ts';
 import { until } from '../support/fault-scene.ts';
 import { type ItemScene, itemScene } from '../support/items.ts';
 import { STEADY } from '../support/engine.ts';
@@ -58,6 +60,28 @@ describe.each([FILES, TABLE])('the verification of an archive in $kind', (destin
 });
 
 describe('the verification of files', () => {
+  it('names a segment that is cut, empty, gone or another, and nothing of it is restored; a file too many is no matter', async () => {
+    runId = await scene.archived(FILES);
+    const folder = path.join(scene.engine.archiveDir, runId);
+    const [segment = ''] = (await readdir(folder)).filter((name) => name.endsWith('.zst'));
+    const file = path.join(folder, segment);
+    const whole = await readFile(file);
+    for (const damage of [
+      () => truncate(file, whole.length - 1),
+      () => truncate(file, 0),
+      () => rm(file),
+      () => writeFile(file, Buffer.alloc(whole.length)),
+    ]) {
+      await damage();
+      await isRefused(verify(), 'SEGMENT_DAMAGED', new RegExp(segment));
+      expect(await restored(scene.engine, runId)).toMatchObject({ result: { rowsRestored: 0 } });
+      await scene.engine.deps.store.prisma.runTable.deleteMany();
+      await writeFile(file, whole);
+    }
+    await writeFile(path.join(folder, `${segment}.again`), whole);
+    await scene.isWhole(runId);
+  });
+
   it('needs no ledger: the database may be away, and the ledger gone', async () => {
     runId = await scene.archived(FILES);
     await scene.database.run('DROP SCHEMA declutter CASCADE');

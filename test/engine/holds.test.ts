@@ -102,6 +102,36 @@ describe('a hold that a batch finds in its own transaction', () => {
     expect(await rowsLeft()).toBe(5_000);
   });
 
+  it('of rows that go along, and that it has come to protect, stops the batch that would take one', async () => {
+    await ledgerExists();
+    await database.run(
+      `ALTER TABLE part ADD COLUMN evidence boolean DEFAULT false; INSERT INTO part SELECT i, i FROM generate_series(1, 5000) AS i`,
+    );
+    const filter = { column: 'evidence', op: 'EQ', value: 'true' } as const;
+    const { id } = await protection().placeHold(
+      { database: database.name, schema: 'public', table: 'part', where: filter, reason: 'case 6' },
+      ADMIN,
+    );
+    const [part] = await database.run(`SELECT 'part'::regclass::oid::int AS oid`);
+    const heldBeside = [{ hold: id, oid: Number(part?.['oid']), filter, reason: 'case 6' }];
+    const runId = await queue(
+      { ...PURGE, dependents: 'INCLUDE' },
+      { holds: [id], heldBeside, throttle: { ...FAST, batchRows: 1_000 } },
+    );
+    await database.run('UPDATE part SET evidence = NULL WHERE id = 4000');
+    const run = await engine.work(runId);
+    expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'HOLD' });
+    expect(run.stateReason).toMatch(/protects rows of public\.part that would go along: case 6\. Release it/);
+    expect(
+      await database.run('SELECT item.id FROM item JOIN part ON part.item = item.id WHERE part.id = 4000'),
+    ).toHaveLength(1);
+    expect(await rowsLeft()).toBeLessThan(5_000);
+    await protection().releaseHold(id, 'closed', ADMIN);
+    await resume(runId);
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', progress: { rowsDone: 5_000 } });
+    expect(await database.run('SELECT FROM part')).toEqual([]);
+  });
+
   it('that the plan knows of, and has left out by its filter, is no reason to stop', async () => {
     await ledgerExists();
     const { id } = await hold('item', 'case 2');

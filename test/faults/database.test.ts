@@ -1,7 +1,11 @@
 import { setTimeout as rest } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
+import type { BatchWork, Operation } from '../../src/operations/define-operation.ts';
+import { purge } from '../../src/operations/kinds/purge.ts';
+import { findArchiveByRun } from '../../src/store/archives.ts';
 import { Session } from '../../src/target/session.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -67,6 +71,55 @@ describe('sessions of ours', () => {
   it('may be cancelled again and again, and the run goes on', async () => {
     const runId = await scene.queue(FILES, { throttle: SLOW });
     await disturbed(runId, () => scene.database.run(`SELECT pg_cancel_backend(pid) ${OURS}`), 6);
+  });
+});
+
+describe('a table', () => {
+  let other: pg.Client;
+
+  beforeEach(async () => {
+    scene = await faultScene();
+    other = new pg.Client({ connectionString: scene.database.url, application_name: 'payroll' });
+    await other.connect();
+  });
+
+  const short = () => through(scene.database, scene.database.address.port, 300);
+  const lock = (mode: string) => other.query(`BEGIN; LOCK TABLE event IN ${mode} MODE`);
+  const locked = { state: 'PAUSED', stateCode: 'LOCKED', stateReason: expect.stringContaining('payroll') };
+
+  it('that is locked pauses the run, which names who holds it, before its first batch or later', async () => {
+    const runId = await scene.queue(FILES, { throttle: SLOW });
+    await lock('ACCESS EXCLUSIVE');
+    expect(await scene.engine.work(runId, undefined, short())).toMatchObject(locked);
+    await other.query('COMMIT');
+    const work = scene.resume(runId, short());
+    await untilBatches(2);
+    await lock('ACCESS EXCLUSIVE');
+    const run = await work;
+    expect(run).toMatchObject(locked);
+    const archive = await findArchiveByRun(scene.engine.deps.store, runId);
+    expect(archive?.rows).toBe(run.progress.rowsDone);
+    await other.end();
+    expect(await scene.resume(runId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await scene.violations(runId)).toEqual([]);
+  });
+
+  it('that is locked once all its rows are gone pauses the run as well', async () => {
+    const allGone: BatchWork = {
+      mode: 'BATCHES',
+      overlaps: false,
+      hasNext: false,
+      prepare: () => Promise.resolve(false),
+      pick: () => ({ treat: () => Promise.reject(new Error('There is nothing to treat')) }),
+      confirm: () => undefined,
+      rewind: () => undefined,
+      finish: () => Promise.resolve(),
+    };
+    const operations = new Map([['PURGE', { ...purge, open: () => Promise.resolve(allGone) } as Operation]]);
+    const runId = await scene.queue(PURGE);
+    await lock('SHARE');
+    expect(await scene.engine.work(runId, undefined, { ...short(), operations })).toMatchObject(locked);
+    await other.end();
   });
 });
 

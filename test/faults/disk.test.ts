@@ -19,13 +19,16 @@ async function goesOn(runId: string): Promise<void> {
   expect(await scene.violations(runId)).toEqual([]);
 }
 
-/** Files of more than 10 kB cannot be written; the signal that would come with it is ignored. */
-const SMALL_FILES = ['prlimit', '--fsize=10000', 'sh', '-c', `trap '' XFSZ; exec "$@"`, 'sh'];
+/** Larger files cannot be written; the signal that would come with it is ignored. */
+const upTo = (bytes: number) => ['prlimit', `--fsize=${bytes}`, 'sh', '-c', `trap '' XFSZ; exec "$@"`, 'sh'];
 
 describe('an archive store without room', () => {
-  it('(files may not grow) has the batch rolled back and the run paused', async () => {
+  it.each([
+    ['files may not grow', 10_000],
+    ['not even a manifest fits in', 100],
+  ])('(%s) has the batch rolled back and the run paused', async (_, bytes) => {
     const runId = await scene.queue(FILES);
-    expect(await scene.turn(runId, { under: SMALL_FILES })).toBe(0);
+    expect(await scene.turn(runId, { under: upTo(bytes) })).toBe(0);
     expect(await stateOf(runId)).toMatchObject({ state: 'PAUSED', stateCode: 'RESOURCE' });
     await goesOn(runId);
   });
@@ -44,12 +47,15 @@ describe('a disk that fails', () => {
     ['to make durable what was written', 'fdatasync', 'EIO', 3],
     ['to give a segment its name', 'rename', 'EACCES', 2],
     ['to give a manifest its name', 'rename', 'EXDEV', 1],
+    ['to make a manifest durable', 'fsync', 'EIO', 1],
+    ['to make the name of a segment durable', 'fsync', 'EIO', 3],
   ])('%s (%s: %s) loses nothing', async (_, call, error, when) => {
     const runId = await scene.queue(FILES);
     expect(await scene.turn(runId, { under: failing(call, error, when) })).toBe(0);
-    const { state } = await stateOf(runId);
-    if (state === 'PAUSED') await goesOn(runId);
-    else expect(await scene.violations(runId)).toEqual([]);
+    const { state, stateCode } = await stateOf(runId);
+    if (state === 'SUCCEEDED') return expect(await scene.violations(runId)).toEqual([]);
+    expect({ state, stateCode }).toEqual({ state: 'PAUSED', stateCode: 'ARCHIVE_STORE' });
+    await goesOn(runId);
   });
 
   itWithStrace(

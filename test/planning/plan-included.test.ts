@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { RowFilterInput } from '../../src/domain/filter.ts';
 import type { PlanArchiveInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
 import { makeShop } from '../support/shop-with-everything.ts';
@@ -77,18 +78,42 @@ it('is blocked where a key leads to one partition alone', async () => {
   await planning.target.run('DROP TABLE stray');
 });
 
-it('is blocked while a hold is on a table whose rows would go along, if only on some of them', async () => {
-  const hold = await planning.protection.placeHold(
-    {
-      database: 'shop',
-      schema: 'public',
-      table: 'orders',
-      where: { column: 'id', op: 'EQ', value: '8' },
-      reason: 'audit',
-    },
-    { ...OPERATOR, roles: ['ADMIN'] },
+const ADMIN = { ...OPERATOR, roles: ['ADMIN'] } as const;
+
+const holdOnOrders = (where: RowFilterInput | null) =>
+  planning.protection.placeHold(
+    { database: 'shop', schema: 'public', table: 'orders', where, reason: 'audit' },
+    ADMIN,
   );
-  expect(codes(await plan({ kind: 'FILES' }))).toEqual(['HOLD']);
-  await planning.protection.releaseHold(hold.id, 'done', { ...OPERATOR, roles: ['ADMIN'] });
-  expect(codes(await plan({ kind: 'FILES' }))).toEqual([]);
+
+it('is blocked while a hold is on rows that would go along, or that cannot be told from them', async () => {
+  for (const where of [
+    null,
+    { column: 'id', op: 'EQ', value: '8' },
+    { column: 'total', op: 'LT', value: '0' },
+  ] as const) {
+    await planning.target.run('UPDATE orders SET total = NULL WHERE id = 8');
+    const hold = await holdOnOrders(where);
+    expect(codes(await plan({ kind: 'FILES' }))).toEqual(['HOLD']);
+    await planning.protection.releaseHold(hold.id, 'done', ADMIN);
+    expect(codes(await plan({ kind: 'FILES' }))).toEqual([]);
+  }
+});
+
+it('goes where a hold is on other rows of such a table, and has each batch look again', async () => {
+  const [other] = await planning.target.run(
+    `SELECT id::text FROM orders WHERE region || '/' || id NOT IN (SELECT key FROM gone WHERE t = 'orders') ORDER BY id LIMIT 1`,
+  );
+  const where = { column: 'id', op: 'EQ', value: String(other?.['id']) } as const;
+  const hold = await holdOnOrders(where);
+  const drawn = await plan({ kind: 'FILES' });
+  expect(codes(drawn)).toEqual([]);
+  expect(drawn.forecast.warnings.map(({ code }) => code)).toContain('HOLD_BESIDE');
+  const orders = drawn.spec.relations.find(({ name }) => name === 'orders');
+  expect(drawn.spec).toMatchObject({
+    holds: [hold.id],
+    heldBeside: [{ hold: hold.id, oid: orders?.oid, filter: where, reason: 'audit' }],
+  });
+  await planning.checkFresh(drawn);
+  await planning.protection.releaseHold(hold.id, 'done', ADMIN);
 });
