@@ -2,13 +2,17 @@ import pg from 'pg';
 import { missing } from '../test/support/installations.ts';
 import { startServer } from '../test/support/server.ts';
 
-/** As a production server would be: what is committed is on the disk. Autovacuum stays off, so that it hits no variant by chance. */
+/**
+ * As a production server would be: what is committed is on the disk. Autovacuum stays off, so that it hits no variant by chance.
+ * Segments of the log are used again, as on a server that has run for long: while one is made, whoever commits waits.
+ */
 const DURABLE = {
   fsync: 'on',
   synchronous_commit: 'on',
   full_page_writes: 'on',
   autovacuum: 'off',
   shared_buffers: '2GB',
+  min_wal_size: '8GB',
   max_wal_size: '16GB',
   checkpoint_timeout: '1h',
 };

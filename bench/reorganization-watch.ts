@@ -1,15 +1,16 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import type { BenchServer } from './bench-server.ts';
+import type { Probed } from './probe-writer.ts';
 
-const PROBE_MS = 2;
 const DISK_MS = 50;
 const LOCK_MS = 5;
 const MEGABYTE = 1_000_000;
 
-/** What a reorganization cost, besides its time. */
-export interface Watched {
-  /** that one small UPDATE after the other took at most, in milliseconds */
-  readonly stallMs: number;
+/** What work cost, besides its time. */
+export interface Watched extends Probed {
   /** of the database's files above what they were, in MB */
   readonly peakMb: number;
   /** of write-ahead log, of everybody, in MB */
@@ -20,9 +21,9 @@ export interface Watched {
 }
 
 /** Connected already: what it sees begins with the work. */
-type Watch = () => Promise<number>;
+type Watch<T> = () => Promise<T>;
 
-/** Does the work with a writer, and eyes on disk and locks, beside it. */
+/** Does the work with a writer, and eyes on disk and locks, beside it. Looking costs something: it is watched also when it is nothing. */
 export async function watched(
   server: BenchServer,
   database: string,
@@ -30,11 +31,12 @@ export async function watched(
 ): Promise<Watched> {
   const over = new AbortController();
   const before = await read(server, database);
+  const writing = await writes(server, database, over.signal);
   const watching = [
-    await longestWrite(server, database, over.signal),
     await peakBytes(server, database, over.signal),
     await longestLock(server, database, over.signal),
   ].map((begin) => begin());
+  const probing = writing();
   const begun = performance.now();
   try {
     await work();
@@ -42,10 +44,11 @@ export async function watched(
     over.abort();
   }
   const seconds = (performance.now() - begun) / 1000;
-  const [stallMs, peak, lockMs] = (await Promise.all(watching)) as [number, number, number];
+  const [peak, lockMs] = (await Promise.all(watching)) as [number, number];
+  const probed = await probing;
   const after = await read(server, database);
   const walMb = (after.wal - before.wal) / MEGABYTE;
-  return { stallMs, lockMs, walMb, peakMb: Math.max(0, peak - before.bytes) / MEGABYTE, seconds };
+  return { ...probed, lockMs, walMb, peakMb: Math.max(0, peak - before.bytes) / MEGABYTE, seconds };
 }
 
 async function read(server: BenchServer, database: string): Promise<{ bytes: number; wal: number }> {
@@ -57,28 +60,33 @@ async function read(server: BenchServer, database: string): Promise<{ bytes: num
   return rows[0] ?? { bytes: 0, wal: 0 };
 }
 
-/** One row after the other, all of them there from the beginning. */
-async function longestWrite(server: BenchServer, database: string, over: AbortSignal): Promise<Watch> {
-  const client = await server.connect(database);
-  const { rows } = await client.query<{ id: string }>(
-    'SELECT id FROM public.records TABLESAMPLE system (1) LIMIT 1000',
-  );
+async function writes(server: BenchServer, database: string, over: AbortSignal): Promise<Watch<Probed>> {
+  const child = fork(join(import.meta.dirname, 'probe-writer.ts'), {
+    execArgv: [],
+    env: { ...process.env, PROBE_URL: server.urlOf(database) },
+  });
+  await messageOf(child);
   return async () => {
-    let longest = 0;
-    for (let turn = 0; !over.aborted; turn += 1) {
-      const begun = performance.now();
-      await client.query(`UPDATE public.records SET status = 'probed' WHERE id = $1`, [
-        rows[turn % rows.length]?.id,
-      ]);
-      longest = Math.max(longest, performance.now() - begun);
-      await rest(PROBE_MS);
-    }
-    await client.end();
-    return longest;
+    child.send('begin');
+    over.addEventListener('abort', () => child.send('stop'), { once: true });
+    return (await messageOf(child)) as Probed;
   };
 }
 
-async function peakBytes(server: BenchServer, database: string, over: AbortSignal): Promise<Watch> {
+/** @throws when it ends without a word */
+async function messageOf(child: ChildProcess): Promise<unknown> {
+  const ended = new AbortController();
+  const message = once(child, 'message', { signal: ended.signal });
+  const leave = () => ended.abort(new Error('The probe has ended early.'));
+  child.once('exit', leave);
+  try {
+    return ((await message) as [unknown])[0];
+  } finally {
+    child.off('exit', leave);
+  }
+}
+
+async function peakBytes(server: BenchServer, database: string, over: AbortSignal): Promise<Watch<number>> {
   const client = await server.connect('postgres');
   return async () => {
     let peak = 0;
@@ -95,7 +103,7 @@ async function peakBytes(server: BenchServer, database: string, over: AbortSigna
 }
 
 /** By the same session in the same mode, from the first look that saw it to the last. */
-async function longestLock(server: BenchServer, database: string, over: AbortSignal): Promise<Watch> {
+async function longestLock(server: BenchServer, database: string, over: AbortSignal): Promise<Watch<number>> {
   const client = await server.connect(database);
   return async () => {
     const since = new Map<string, number>();

@@ -17,20 +17,31 @@ import { makeTemplate } from './bench-table.ts';
 import { NO_REST } from './measure-run.ts';
 import { capacityOf, type Felt, foreground, missingPgbench } from './pgbench.ts';
 import { type Product, startProduct } from './product.ts';
-import { type Watched, watched } from './reorganization-watch.ts';
-import type { Limit } from './report.ts';
+import {
+  limitsFor,
+  median,
+  type Method,
+  METHODS,
+  type Outcome,
+  reportOf,
+  type Seen,
+} from './reorganization-report.ts';
+import { watched } from './reorganization-watch.ts';
 
 const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000000' },
+    rounds: { type: 'string', default: '2' },
     out: { type: 'string', default: join(import.meta.dirname, '..', 'docs', 'reorganization-speed.md') },
   },
 });
 const rows = Number(values.rows);
 const REPACK = join(binariesOf('debian-15'), 'pg_repack');
-/** The application is measured in windows of so many seconds; alone first, then as long as the work takes. */
+/** The application is measured in windows of so many seconds: some alone, as many as the work takes, and some alone again. */
 const WINDOW_SECONDS = 5;
 const ALONE_WINDOWS = 3;
+/** What is read first has to come from the disk. */
+const WARM_UP_SECONDS = 2;
 
 /** Three fifths of the rows go: from everywhere, or from the end but for its last twentieth. */
 const WASTE = {
@@ -38,8 +49,6 @@ const WASTE = {
   'at the end': `id > ${rows * 0.35} AND id <= ${rows * 0.95}`,
 } as const;
 type Waste = keyof typeof WASTE;
-const METHODS = ['VACUUM FULL', 'pg_repack', 'COMPACT, no rest', 'COMPACT'] as const;
-type Method = (typeof METHODS)[number];
 
 interface Bench {
   readonly server: BenchServer;
@@ -48,22 +57,9 @@ interface Bench {
   readonly rate: number;
 }
 
-interface Outcome extends Watched {
-  readonly waste: Waste;
-  readonly method: Method;
-  /** of what VACUUM FULL makes of the same rows right after, the heap and all with its indexes */
-  readonly heapRatio: number;
-  readonly totalRatio: number;
-  readonly rowsKept: boolean;
-  readonly alone: Felt;
-  readonly felt: Felt;
-}
-
 const say = (line: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`);
 
-const median = (all: readonly number[]): number =>
-  [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? NaN;
-
+/** Alone, beside the method, and alone again: whatever the machine does meanwhile shows in the one as in the other. */
 async function measure(bench: Bench, waste: Waste, method: Method): Promise<Outcome> {
   const { server } = bench;
   const database = `reorganization_${waste}_${method}`.replaceAll(/\W+/g, '_').toLowerCase();
@@ -71,40 +67,61 @@ async function measure(bench: Bench, waste: Waste, method: Method): Promise<Outc
   await inDatabase(server, database, 'ANALYZE public.records'); // a copy has no counters of its rows
   await bench.product.register(database);
   const before = await fingerprint(server, database);
-  const alone = await windows(bench, database, (done) => done === ALONE_WINDOWS);
-  const over = new AbortController();
-  const applying = windows(bench, database, () => over.signal.aborted);
-  const working = watched(server, database, () => reorganize(bench, database, method)).finally(() =>
-    over.abort(),
-  );
-  const [felt, seen] = await bothOf(applying, working);
+  await apply(bench, database, WARM_UP_SECONDS);
+  const first = await alone(bench, database);
+  const beside = await during(bench, database, () => reorganize(bench, database, method));
+  const last = await alone(bench, database);
   const rowsKept = (await fingerprint(server, database)) === before;
   const ratios = await againstFull(server, database);
   await server.drop(database);
-  say(
-    `${waste}, ${method}: ${seen.seconds.toFixed(1)} s, ${ratios.heapRatio.toFixed(3)} of VACUUM FULL, stall ${seen.stallMs.toFixed(0)} ms, disk +${seen.peakMb.toFixed(0)} MB, ` +
-      `WAL ${seen.walMb.toFixed(0)} MB, lock ${seen.lockMs.toFixed(0)} ms, p99 ${alone.p99.toFixed(2)} -> ${felt.p99.toFixed(2)} ms`,
+  const outcome = { ...ratios, waste, method, rowsKept, beside, alone: [first, last] };
+  say(lineOf(outcome));
+  return outcome;
+}
+
+function lineOf({ waste, method, heapRatio, beside, alone }: Outcome): string {
+  const each = (of: (seen: Seen) => number, places = 0) =>
+    [...alone, beside].map((seen) => of(seen).toFixed(places)).join(' ');
+  return (
+    `${waste}, ${method}: ${beside.seconds.toFixed(1)} s, ${heapRatio.toFixed(3)} of VACUUM FULL, disk +${beside.peakMb.toFixed(0)} MB, WAL ${beside.walMb.toFixed(0)} MB, ` +
+    `lock ${beside.lockMs.toFixed(0)} ms; before, after, beside: stall ${each(({ stallMs }) => stallMs)}, late ${each(({ lateMs }) => lateMs)}, p99 ${each(({ p99 }) => p99, 2)} ms`
   );
-  return { ...seen, ...ratios, waste, method, rowsKept, alone, felt };
 }
 
-/** Neither is left behind when the other fails. */
-async function bothOf<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([one, other]);
-  return [await one, await other];
-}
-
-async function windows(
-  { server, rate, folder }: Bench,
-  database: string,
-  isOver: (done: number) => boolean,
-): Promise<Felt> {
+async function alone(bench: Bench, database: string): Promise<Seen> {
   const all: Felt[] = [];
-  do
-    all.push(
-      await foreground(server, database, { rows, rate, leadSeconds: 0, seconds: WINDOW_SECONDS, folder }),
-    );
-  while (!isOver(all.length));
+  const seen = await watched(bench.server, database, async () => {
+    while (all.length < ALONE_WINDOWS) all.push(await apply(bench, database));
+  });
+  return { ...seen, ...middleOf(all) };
+}
+
+async function during(bench: Bench, database: string, work: () => Promise<void>): Promise<Seen> {
+  const over = new AbortController();
+  const all: Felt[] = [];
+  const applying = async () => {
+    do all.push(await apply(bench, database));
+    while (!over.signal.aborted);
+  };
+  let applied = Promise.resolve();
+  try {
+    const seen = await watched(bench.server, database, () => {
+      applied = applying();
+      return work();
+    });
+    over.abort();
+    await applied;
+    return { ...seen, ...middleOf(all) };
+  } finally {
+    over.abort();
+    await Promise.allSettled([applied]); // it is not left behind when the work fails
+  }
+}
+
+const apply = ({ server, rate, folder }: Bench, database: string, seconds = WINDOW_SECONDS) =>
+  foreground(server, database, { rows, rate, leadSeconds: 0, seconds, folder });
+
+function middleOf(all: readonly Felt[]): Felt {
   const middle = (of: keyof Felt) => median(all.map((felt) => felt[of]));
   return {
     p50: middle('p50'),
@@ -194,80 +211,6 @@ async function makeWaste(server: BenchServer, waste: Waste): Promise<void> {
   await client.end();
 }
 
-function limitsFor(all: readonly Outcome[]): Limit[] {
-  const ours = all.filter(({ method }) => method.startsWith('COMPACT'));
-  const gentle = all.filter(({ method }) => method === 'COMPACT');
-  const worst = (of: (outcome: Outcome) => number, among = ours) => Math.max(...among.map(of));
-  const peer = (of: (outcome: Outcome) => number) =>
-    Math.min(...all.filter(({ method }) => !method.startsWith('COMPACT')).map(of));
-  const stall = [worst(({ stallMs }) => stallMs, gentle), peer(({ stallMs }) => stallMs)] as const;
-  const disk = [worst(({ peakMb }) => peakMb), peer(({ peakMb }) => peakMb)] as const;
-  const heap = worst(({ heapRatio }) => heapRatio);
-  const lock = worst(({ lockMs }) => lockMs);
-  const p99 = worst(({ alone, felt }) => felt.p99 / alone.p99, gentle);
-  return [
-    {
-      what: 'table after COMPACT',
-      wanted: '1.1 times VACUUM FULL, or less',
-      measured: heap.toFixed(3),
-      held: heap <= 1.1,
-    },
-    {
-      what: 'rows',
-      wanted: 'all, unchanged',
-      measured: ours.every((one) => one.rowsKept) ? 'all' : 'differ',
-      held: ours.every((one) => one.rowsKept),
-    },
-    {
-      what: 'a lock that makes readers or writers wait',
-      wanted: '100 ms at a time, or less',
-      measured: `${lock.toFixed(0)} ms`,
-      held: lock <= 100,
-    },
-    {
-      what: 'p99 of the application beside COMPACT',
-      wanted: '1.5 times its p99 alone, or less',
-      measured: `${p99.toFixed(2)} times`,
-      held: p99 <= 1.5,
-    },
-    {
-      what: 'longest stall of a writer',
-      wanted: 'less than beside the others',
-      measured: `${stall[0].toFixed(0)} ms against ${stall[1].toFixed(0)} ms`,
-      held: stall[0] < stall[1],
-    },
-    {
-      what: 'disk at the peak',
-      wanted: 'less than the others',
-      measured: `${disk[0].toFixed(0)} MB against ${disk[1].toFixed(0)} MB`,
-      held: disk[0] < disk[1],
-    },
-  ];
-}
-
-function reportOf({ rate, server }: Bench, all: readonly Outcome[]): string {
-  const line = (one: Outcome) =>
-    `| ${one.waste} | ${one.method} | ${one.seconds.toFixed(1)} | ${one.walMb.toFixed(0)} | ${one.peakMb.toFixed(0)} | ${one.stallMs.toFixed(0)} | ${one.lockMs.toFixed(0)} | ${one.heapRatio.toFixed(3)} | ${one.totalRatio.toFixed(3)} | ${(one.felt.p99 / one.alone.p99).toFixed(2)} | ${one.felt.longest.toFixed(0)} |`;
-  const limit = ({ what, wanted, measured, held }: Limit) =>
-    `| ${what} | ${wanted} | ${measured} | ${held ? 'held' : '**missed**'} |`;
-  return `# Giving space back
-
-Made by \`npm run bench:reorganization\` on PostgreSQL ${server.version}: a table of ${count(rows)} rows with four indexes, of which three fifths were deleted and vacuumed, all over the table or at its end. Each method gets a fresh
-copy. Beside it pgbench works at half of what this machine can do (${count(rate)} transactions a second, windows of ${WINDOW_SECONDS} s), and a probe changes one row after the other. pg_repack ends nobody's session (\`--no-kill-backend\`).
-Ratios of size are to what VACUUM FULL makes of the same rows right after; of p99, to the application alone (medians over the windows).
-
-| free room | method | s | WAL MB | disk at the peak, MB | longest stall of the probe, ms | longest exclusive lock, ms | table | with indexes | p99 | longest transaction, ms |
-|---|---|---|---|---|---|---|---|---|---|---|
-${all.map(line).join('\n')}
-
-| what | wanted | measured | |
-|---|---|---|---|
-${limitsFor(all).map(limit).join('\n')}
-
-COMPACT by itself rests four fifths of the time and lets VACUUM rest; with a duty cycle of 1 (no rest) it takes as long as it has work. It changes the rows that move in place, so that most of its WAL are images of pages.
-`;
-}
-
 async function main(server: BenchServer, folder: string): Promise<void> {
   for (const waste of Object.keys(WASTE) as Waste[]) {
     say(`making ${count(rows)} rows, free room ${waste}`);
@@ -280,9 +223,13 @@ async function main(server: BenchServer, folder: string): Promise<void> {
   try {
     const bench = { server, product, folder, rate };
     const all: Outcome[] = [];
-    for (const waste of Object.keys(WASTE) as Waste[])
-      for (const method of METHODS) all.push(await measure(bench, waste, method));
-    writeFileSync(values.out, reportOf(bench, all));
+    for (let round = 0; round < Number(values.rounds); round += 1)
+      for (const waste of Object.keys(WASTE) as Waste[])
+        for (const method of METHODS) all.push(await measure(bench, waste, method));
+    writeFileSync(
+      values.out,
+      reportOf({ version: server.version, rows, rate, seconds: WINDOW_SECONDS }, all),
+    );
     process.exitCode = limitsFor(all).every(({ held }) => held) ? 0 : 1;
   } finally {
     await product.stop();

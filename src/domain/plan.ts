@@ -141,7 +141,13 @@ export type OperationSpec =
       /** that get an entry for each move, and are rebuilt after */
       readonly indexes: readonly IndexIdentity[];
     }
-  | { readonly kind: 'REORGANIZATION'; readonly method: 'REPACK'; readonly by: RepackBy };
+  | {
+      readonly kind: 'REORGANIZATION';
+      readonly method: 'REPACK';
+      readonly by: RepackBy;
+      /** that the copy takes; missing in plans of earlier versions */
+      readonly diskNeededBytes?: number;
+    };
 
 /** How a VACUUM works; missing in plans of earlier versions: by the server's defaults. */
 export interface VacuumOptions {

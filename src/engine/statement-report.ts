@@ -26,6 +26,10 @@ export class StatementReport implements Watching {
     return this.#statement.holdsTable === true;
   }
 
+  get helpers(): string | null {
+    return this.#statement.helpers ?? null;
+  }
+
   async readProgress(monitor: Session): Promise<StatementProgress | null> {
     return (await this.#statement.progress?.(monitor)) ?? null;
   }

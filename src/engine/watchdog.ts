@@ -24,6 +24,8 @@ export interface Watched extends Pick<Performance, 'session' | 'clock' | 'lease'
 export interface Watching {
   /** Others are meant to wait for it. */
   readonly holdsTable: boolean;
+  /** application_name of sessions that work for it; null: it has none */
+  readonly helpers: string | null;
   readProgress(monitor: Session): Promise<StatementProgress | null>;
   waits(reason: string): Promise<void>;
   moves(progress: StatementProgress): Promise<void>;
@@ -31,6 +33,7 @@ export interface Watching {
 
 const NOTHING_TO_TELL: Watching = {
   holdsTable: false,
+  helpers: null,
   readProgress: () => Promise.resolve(null),
   waits: () => Promise.resolve(),
   moves: () => Promise.resolve(),
@@ -98,7 +101,8 @@ export class Watchdog {
   }
 
   async #judge(): Promise<Verdict | null> {
-    const waits = await readWaits(this.#run.monitor, this.#run.session.backend.pid);
+    const { monitor, session } = this.#run;
+    const waits = await readWaits(monitor, session.backend.pid, this.#watching.helpers);
     return (await this.#waitedTooLong(waits)) ?? this.#heldUpTooLong(waits);
   }
 

@@ -1,25 +1,37 @@
-import { ident, integer, literal, sql, toBoundStatement } from '../target/sql.ts';
+import { ident, integer, literal, type Sql, sql, toBoundStatement } from '../target/sql.ts';
 import type { OperationContext } from './define-operation.ts';
 import { RowPlaces } from './row-places.ts';
 
 type Place = Pick<OperationContext, 'session' | 'relation'>;
 
+/** Read in one go: whoever wants to change the table waits for no more than that. */
+const BLOCKS_AT_ONCE = 8_192;
+
 /** Places of so many rows, from a block on. */
-export async function listFrom(
-  { session, relation }: Place,
-  block: number,
-  limit: number,
-): Promise<RowPlaces> {
-  const statement = toBoundStatement(sql`
-    COPY (SELECT ctid FROM ONLY ${ident(relation.schema, relation.name)} WHERE ctid >= ${literal(`(${block},0)`)}::pg_catalog.tid
-           ORDER BY ctid LIMIT ${integer(limit)}) TO STDOUT`);
+export async function listFrom(place: Place, block: number, limit: number): Promise<RowPlaces> {
   const places = new RowPlaces();
-  await session.transaction(async () => {
-    await session.longRead();
-    await session.copyOut(statement, (chunk, start, end) => places.read(chunk.subarray(start, end)));
-  });
+  const end = await countBlocks(place);
+  for (let first = block; first < end && places.size < limit; first += BLOCKS_AT_ONCE)
+    await listInto(places, place, first, limit - places.size);
   return places;
 }
+
+async function listInto(
+  places: RowPlaces,
+  { session, relation }: Place,
+  first: number,
+  limit: number,
+): Promise<void> {
+  const statement = toBoundStatement(sql`
+    COPY (SELECT ctid FROM ONLY ${ident(relation.schema, relation.name)}
+           WHERE ctid >= ${blockStart(first)} AND ctid < ${blockStart(first + BLOCKS_AT_ONCE)}
+           ORDER BY ctid LIMIT ${integer(limit)}) TO STDOUT`);
+  await session.transaction(() =>
+    session.copyOut(statement, (chunk, start, end) => places.read(chunk.subarray(start, end))),
+  );
+}
+
+const blockStart = (block: number): Sql => sql`${literal(`(${block},0)`)}::pg_catalog.tid`;
 
 /** How many blocks the table has now. */
 export async function countBlocks({ session, relation }: Place): Promise<number> {

@@ -18,7 +18,10 @@ import {
 import { countBlocks, listFrom } from './compact-places.ts';
 import {
   type CompactState,
+  deeper,
+  fromTheEnd,
   indexAt,
+  isAtFloor,
   isDoubtful,
   isGivenBack,
   isWorthwhile,
@@ -28,7 +31,7 @@ import {
   resumed,
 } from './compact-state.ts';
 import { compactVacuum, endKept, readHolders } from './compact-vacuum.ts';
-import type { BatchSize, BatchWork, Json, OperationContext, Piece, Statement } from './define-operation.ts';
+import type { BatchSize, BatchWork, OperationContext, Piece, Statement } from './define-operation.ts';
 import { dropUnfinished } from './drop-unfinished.ts';
 import { placesCondition } from './pick-rows.ts';
 import { keepsNothing } from './picked-work.ts';
@@ -107,9 +110,9 @@ class CompactWork implements BatchWork {
 
   get hasNext(): boolean {
     if (this.#isNew) return true;
-    const { phase, block } = this.#state;
+    const { phase, block, floor } = this.#state;
     return phase === 'DESCENT'
-      ? block > 0 && this.#met < MET
+      ? block > floor && this.#met < MET
       : phase === 'SWEEP' && this.#swept(1).length > 0;
   }
 
@@ -117,7 +120,7 @@ class CompactWork implements BatchWork {
     const { session, relation, throttle, spec } = this.#context;
     const { phase, round, indexes } = this.#state;
     const isGentle = !isRestless(throttle());
-    if (phase === 'VACUUM' || phase === 'REREAD')
+    if (phase === 'VACUUM' || phase === 'CUT' || phase === 'REREAD')
       return [
         compactVacuum(session, relation, { withToast: round === 0, isGentle, isWhole: phase === 'REREAD' }),
       ];
@@ -154,9 +157,13 @@ class CompactWork implements BatchWork {
       case 'VACUUM':
         return this.#afterVacuum(state);
       case 'DESCENT':
+        if (isAtFloor(state) && this.#met < MET) return { ...state, phase: 'CUT' };
         this.#list = await listFrom(this.#context, state.block, MAX_SWEPT);
         [this.#block, this.#line] = [0, 0];
         return reached(state);
+      case 'CUT':
+        this.#landed = null; // VACUUM sets the search for room back to the first page
+        return deeper(state);
       case 'SWEEP':
         return { ...state, phase: 'VACUUM' };
       case 'REREAD':
@@ -188,7 +195,7 @@ class CompactWork implements BatchWork {
     const { session, relation } = this.#context;
     const holders = await readHolders(session, relation);
     if (!isEmpty && holders.length === 0 && state.stuck > 0) return null;
-    const again = onceMore(state, isEmpty ? {} : { phase: 'DESCENT', block: this.#blocks });
+    const again = onceMore(isEmpty ? state : fromTheEnd(state, this.#blocks));
     if (again === null) throw endKept(relation, holders);
     await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
     return again;
@@ -199,10 +206,10 @@ class CompactWork implements BatchWork {
     const treated = {
       units: 1,
       rows: 0,
-      cursor: this.#cursor(this.#state),
+      cursor: { ...this.#state },
       isStep: true,
-      // blocks, or places of rows
-      unitsChange: true,
+      // from blocks to places of rows, and back
+      unitsChange: this.#state.phase === 'SWEEP' || this.#state.phase === 'VACUUM',
       store: keepsNothing,
     };
     const piece: Piece = { treat: () => Promise.resolve(treated) };
@@ -216,7 +223,7 @@ class CompactWork implements BatchWork {
   #descend({ units, maxRows, maxBytes }: BatchSize): Piece {
     const end = this.#state.block;
     const most = this.#landed === null ? units : Math.min(units, APPROACH * (end - this.#landed));
-    const first = Math.max(0, end - Math.max(1, Math.floor(most)));
+    const first = Math.max(this.#state.floor, end - Math.max(1, Math.floor(most)));
     const piece: Piece = {
       treat: async (session) => {
         // One block may have more rows than a batch: it has several turns.
@@ -229,7 +236,7 @@ class CompactWork implements BatchWork {
         return {
           units: end - first,
           rows: rowsOf(moved),
-          cursor: this.#cursor(state),
+          cursor: { ...state },
           store: keepsNothing,
         };
       },
@@ -279,7 +286,7 @@ class CompactWork implements BatchWork {
           this.#moved += rows;
           if (last) [this.#block, this.#line] = [last.block, last.line + 1];
         });
-        return { units: places.length, rows, cursor: this.#cursor(this.#state), store: keepsNothing };
+        return { units: places.length, rows, cursor: { ...this.#state }, store: keepsNothing };
       },
     };
     return piece;
@@ -287,10 +294,6 @@ class CompactWork implements BatchWork {
 
   #swept(count: number): { block: number; line: number }[] {
     return this.#list.after(this.#block, this.#line, count);
-  }
-
-  #cursor(state: CompactState): Json {
-    return { ...state };
   }
 }
 

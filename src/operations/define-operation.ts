@@ -130,6 +130,8 @@ export interface Statement {
   readonly lockTimeoutMs?: number;
   /** Others are meant to wait while it works: it does not give way to those who do. */
   readonly holdsTable?: boolean;
+  /** application_name of the sessions of a program that works for it: it gives way to who waits for these, too. */
+  readonly helpers?: string;
   /** Whose transactions it would wait for half way; it is not begun before they have ended. */
   inTheWay?(monitor: Session): Promise<readonly Holder[]>;
   /** How far it is, as the server tells; null: nothing to tell. */

@@ -1,8 +1,8 @@
 import type { PlanSpec } from '../domain/plan.ts';
 import { readRelationByOid } from '../target/catalog.ts';
+import { repackHazards } from '../target/repack-hazards.ts';
 import type { Session } from '../target/session.ts';
 import { nameOf } from './plan-context.ts';
-import { repackHazards } from './repack-forecast.ts';
 
 /** What has come since the plan was made and would make a reorganization fail or do something else; null: nothing. */
 export async function reorganizationChange(

@@ -1,5 +1,6 @@
 import type { PlanNotice } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
+import { publicationsOf } from '../target/publications.ts';
 import type { Session } from '../target/session.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
 import { missingRights, type Need, type Right, tableNeeds } from './check-rights.ts';
@@ -129,9 +130,7 @@ export async function checkPublications(
   relation: Relation,
 ): Promise<{ blockers: PlanNotice[]; warnings: PlanNotice[] }> {
   const { publications, identified } = await session.one<Publishing>(sql`
-    SELECT coalesce((SELECT pg_catalog.json_agg(p.pubname ORDER BY p.pubname)
-                       FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
-                      WHERE p.pubdelete AND t.schemaname = ${relation.schema} AND t.tablename = ${relation.name}), '[]') AS publications,
+    SELECT ${publicationsOf(relation.oid, 'delete')} AS publications,
            c.relreplident = 'f' OR EXISTS (
              SELECT 1 FROM pg_catalog.pg_index i
               WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS identified

@@ -1,5 +1,6 @@
 import type { PlanNotice } from '../domain/plan.ts';
 import type { Relation, Trigger } from '../target/catalog.ts';
+import { publicationsOf } from '../target/publications.ts';
 import { ident, integer, sql, toText } from '../target/sql.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import { firing } from './trigger-effects.ts';
@@ -21,6 +22,9 @@ export interface CompactFacts {
   readonly triggers: readonly Trigger[];
 }
 
+/** Bits of tgtype: for each row 1, BEFORE 2, UPDATE 16. */
+const BEFORE_UPDATE_ROW = 19;
+
 export async function readCompactFacts(
   { session }: Pick<PlanContext, 'session'>,
   relation: Relation,
@@ -32,8 +36,8 @@ export async function readCompactFacts(
 }
 
 /**
- * A column that no trigger watches and from which nothing is computed comes first. A partition may be published through the table
- * that it belongs to (publish_via_partition_root).
+ * A column that no trigger watches and from which nothing is computed comes first. Where there is a BEFORE UPDATE trigger, even one
+ * that does not fire, PostgreSQL computes all generated columns: the trigger might have changed anything.
  */
 const factsSql = ({ oid }: Relation) => {
   const table = sql`${integer(oid)}::pg_catalog.oid`;
@@ -54,17 +58,15 @@ const factsSql = ({ oid }: Relation) => {
                 NOT pg_catalog.has_column_privilege(${table}, a.attnum, 'UPDATE'), a.attlen < 0, a.attnum LIMIT 1)
     SELECT coalesce((SELECT m.amname = 'heap' FROM pg_catalog.pg_am m WHERE m.oid = c.relam), false) AS "isHeap",
            (SELECT attname FROM chosen)::pg_catalog.text AS column,
-           ARRAY(SELECT DISTINCT u.attname::pg_catalog.text FROM computed u JOIN chosen h ON h.attnum = u.source ORDER BY 1) AS recomputed,
+           ARRAY(SELECT u.attname::pg_catalog.text FROM computed u JOIN chosen h ON h.attnum = u.source
+                  UNION
+                 SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = ${table} AND a.attgenerated = 's' AND NOT a.attisdropped
+                    AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ${table} AND t.tgtype & ${integer(BEFORE_UPDATE_ROW)} = ${integer(BEFORE_UPDATE_ROW)})
+                  ORDER BY 1) AS recomputed,
            ARRAY(SELECT k.conname::pg_catalog.text FROM pg_catalog.pg_constraint k
                   WHERE k.conrelid = c.oid AND NOT k.convalidated ORDER BY 1) AS unvalidated,
-           ARRAY(SELECT p.pubname::pg_catalog.text
-                   FROM pg_catalog.pg_publication p
-                  WHERE p.pubupdate AND EXISTS (
-                    SELECT FROM pg_catalog.pg_publication_tables t
-                      JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
-                      JOIN pg_catalog.pg_class r ON r.relnamespace = n.oid AND r.relname = t.tablename
-                     WHERE t.pubname = p.pubname AND r.oid IN (SELECT ${table} UNION SELECT relid FROM pg_catalog.pg_partition_ancestors(${table})))
-                  ORDER BY 1) AS publications,
+           ${publicationsOf(oid, 'update')} AS publications,
            c.relreplident = 'f' OR EXISTS (
              SELECT FROM pg_catalog.pg_index i
               WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS identified,

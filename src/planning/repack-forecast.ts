@@ -1,10 +1,11 @@
 import type { PlanNotice } from '../domain/plan.ts';
 import type { Relation } from '../target/catalog.ts';
-import { findRepackClient, repackArguments } from '../target/repack-client.ts';
+import { findRepackClient, keepsPassword, repackArguments } from '../target/repack-client.ts';
+import { repackHazards } from '../target/repack-hazards.ts';
 import { readRepackState } from '../target/repack-leftovers.ts';
 import { serverRepackSql } from '../target/reorganization-sql.ts';
-import type { Session } from '../target/session.ts';
-import { ident, integer, sql, toText } from '../target/sql.ts';
+import type { Session, TargetAddress } from '../target/session.ts';
+import { ident, sql, toText } from '../target/sql.ts';
 import type { MethodForecast } from './method-forecast.ts';
 import { nameOf, notice, type PlanContext } from './plan-context.ts';
 import { rewriteImpact } from './rewrite-forecast.ts';
@@ -27,11 +28,18 @@ export async function repackForecast(context: PlanContext, look: TableLook): Pro
   const state = byServer
     ? { leftovers: [], workers: [] }
     : await context.session.transaction(() => readRepackState(context.session, relation.oid));
+  const impact = rewriteImpact(look, EFFORT);
+  const needed = impact.diskNeededBytes;
   return {
-    operation: { kind: 'REORGANIZATION', method: 'REPACK', by: tool.by },
+    operation: {
+      kind: 'REORGANIZATION',
+      method: 'REPACK',
+      by: tool.by,
+      ...(needed === null ? {} : { diskNeededBytes: needed }),
+    },
     wins: true,
     why: `It writes ${name} anew beside the old one while everybody works, and takes its place under a short lock.`,
-    impact: rewriteImpact(look, EFFORT),
+    impact,
     effects: [],
     locks: [{ relation: name, mode: 'ACCESS EXCLUSIVE', longestMs: LOCK_MS }],
     blockers: [...tool.blockers, ...hazards, ...busy(name, state.workers)],
@@ -65,9 +73,22 @@ async function toolFor({ session, capabilities }: PlanContext): Promise<Tool> {
     const message = 'The extension pg_repack is not there in this database.';
     return { by, blockers: [notice('REPACK_UNAVAILABLE', message, hint)] };
   }
-  const missing = (await findRepackClient(version)) === null;
-  return { by, blockers: [...(missing ? [noClient(version)] : []), ...rights(capabilities.role, version)] };
+  const client = await clientBlockers(version, session.address);
+  return { by, blockers: [...client, ...rights(capabilities.role, version)] };
 }
+
+async function clientBlockers(version: string, address: TargetAddress): Promise<PlanNotice[]> {
+  const program = await findRepackClient(version);
+  if (program === null) return [noClient(version)];
+  return (await keepsPassword(program, address)) ? [] : [tellsPassword(version)];
+}
+
+const tellsPassword = (version: string) =>
+  notice(
+    'REPACK_UNAVAILABLE',
+    `The program pg_repack ${version} on this machine uses a libpq before 16, which tells its password to whoever answers at the address.`,
+    'Install libpq 16 or later wherever Declutter runs, or updateDatabase with tls VERIFY_FULL.',
+  );
 
 const noClient = (version: string) =>
   notice(
@@ -99,72 +120,6 @@ async function extensionVersion(session: Session): Promise<string | null> {
   );
   return row?.version ?? null;
 }
-
-interface Facts {
-  readonly publications: readonly string[];
-  readonly invalid: readonly string[];
-  readonly hasKey: boolean;
-}
-
-/** What makes a repack of the table fail, or harm others: read again when the run is started. */
-export async function repackHazards(
-  session: Session,
-  relation: Relation,
-  byServer: boolean,
-): Promise<PlanNotice[]> {
-  const name = nameOf(relation);
-  const { publications, invalid, hasKey } = await session.one<Facts>(factsSql(relation.oid));
-  const hazards: PlanNotice[] = [];
-  if (relation.kind !== 'TABLE') hazards.push(notice('NOT_A_TABLE', `${name} is no ordinary table.`));
-  if (publications.length > 0 && !byServer)
-    hazards.push(
-      notice(
-        'REPACK_PUBLISHED',
-        `${name} or all tables are published (${publications.join(', ')}): the tables that pg_repack keeps beside it have no identity to replicate by, and writes would fail.`,
-        'Take a method without helping tables (COMPACT), or the table out of the publication.',
-      ),
-    );
-  if (invalid.length > 0)
-    hazards.push(
-      notice(
-        'INVALID_INDEX',
-        `Indexes of ${name} are not valid: ${invalid.join(', ')}. A repack leaves them out or fails on them.`,
-        'Rebuild them (planReindex) or drop them first.',
-      ),
-    );
-  if (!hasKey)
-    hazards.push(
-      notice(
-        'REPACK_NO_KEY',
-        `${name} has no primary key and no unique index on columns that are NOT NULL: changes made meanwhile cannot be carried over.`,
-        'Give it a key; COMPACT needs none.',
-      ),
-    );
-  if (relation.persistence !== 'PERMANENT')
-    hazards.push(
-      notice(
-        'REPACK_UNLOGGED',
-        `${name} is not a permanent, logged table: a repack would damage it.`,
-        'COMPACT and VACUUM_FULL can do it.',
-      ),
-    );
-  return hazards;
-}
-
-const factsSql = (oid: number) => sql`
-  SELECT coalesce((SELECT pg_catalog.json_agg(p.pubname ORDER BY p.pubname) FROM pg_catalog.pg_publication p
-                    WHERE p.puballtables OR EXISTS (
-                      SELECT FROM pg_catalog.pg_publication_tables t JOIN pg_catalog.pg_class c ON c.relname = t.tablename
-                        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = t.schemaname
-                       WHERE t.pubname = p.pubname AND c.oid = ${integer(oid)})), '[]') AS publications,
-         coalesce((SELECT pg_catalog.json_agg(c.relname ORDER BY c.relname)
-                     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-                    WHERE i.indrelid = ${integer(oid)} AND NOT (i.indisvalid AND i.indisready)), '[]') AS invalid,
-         EXISTS (SELECT FROM pg_catalog.pg_index i
-                  WHERE i.indrelid = ${integer(oid)} AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
-                    AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) AS k (n)
-                                      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND k.n <> 0
-                                     WHERE a.attnotnull IS NOT TRUE)) AS "hasKey"`;
 
 const busy = (name: string, workers: readonly number[]): PlanNotice[] =>
   workers.length === 0

@@ -25,8 +25,16 @@ export const concurrently = (definition: string): string =>
 export const commentSql = ({ schema, name }: Named, text: string): Sql =>
   sql`COMMENT ON INDEX ${ident(schema, name)} IS ${literal(text)}`;
 
-/** A definition names what is not PostgreSQL's own, and the tablespace where that is not the database's. */
-export const BUILD_SETTINGS = ["SET default_tablespace = ''", 'SET search_path = pg_catalog'];
+/**
+ * A definition names what is not PostgreSQL's own, and the tablespace where that is not the database's. The bodies of functions in it
+ * may not: up to PostgreSQL 16 they find what the session's search_path finds. Which one that was when the index was made nobody
+ * knows; most likely the role's own, as for every REINDEX of ours. pg_catalog stays first, for the definition.
+ */
+export const BUILD_SETTINGS = [
+  "SET default_tablespace = ''",
+  'RESET search_path',
+  `SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', nullif(pg_catalog.current_setting('search_path'), '')), false)`,
+];
 
 /** What rebuilds of indexes of these names have left behind at the table. */
 export const readLeftovers = async (

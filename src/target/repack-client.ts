@@ -23,6 +23,30 @@ export async function findRepackClient(version: string): Promise<string | null> 
   return null;
 }
 
+/**
+ * Whether no impostor can get the password from it. libpq refuses to tell it in clear text or as MD5 from version 16 on
+ * (require_auth), and earlier ones only talk to the server that the certificate names, or to one on this machine.
+ */
+export async function keepsPassword(
+  program: string,
+  { tls, ip }: Pick<TargetAddress, 'tls' | 'ip'>,
+): Promise<boolean> {
+  return tls === 'VERIFY_FULL' || isLoopback(ip) || (await knowsRequireAuth(program));
+}
+
+const isLoopback = (ip: string): boolean => ip === '::1' || /^127\./.test(ip);
+
+/** A libpq that knows the setting complains of a value that there is not, before it connects; to nowhere, in any case. */
+async function knowsRequireAuth(program: string): Promise<boolean> {
+  const env = { PGHOST: '/nonexistent', PGREQUIREAUTH: 'nonsense', LC_ALL: 'C' };
+  try {
+    await promisify(execFile)(program, ['--dbname=nowhere', '--table=nothing'], { env, timeout: 5_000 });
+    return false;
+  } catch (error) {
+    return /require_auth/.test((error as { stderr?: string }).stderr ?? '');
+  }
+}
+
 /** null: it does not start, or says something else. */
 async function versionOf(program: string): Promise<string | null> {
   try {

@@ -31,6 +31,17 @@ export async function readRepackState(session: Session, oid: number): Promise<Re
                AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) AS workers`);
 }
 
+/** Ends the sessions of a run's pg_repack, which carry this name, and answers with the pids of those that were there. */
+export async function endHelpers(session: Session, name: string): Promise<readonly number[]> {
+  const ended = await session.transaction(() =>
+    session.query<{ pid: number }>(sql`
+      SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+       WHERE datname = pg_catalog.current_database() AND application_name = ${name} AND pid <> pg_catalog.pg_backend_pid()
+       ORDER BY pid`),
+  );
+  return ended.map(({ pid }) => pid);
+}
+
 /** How long others may have to queue behind the lock that dropping the trigger takes. */
 const LOCK_MS = 100;
 

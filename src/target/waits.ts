@@ -14,15 +14,18 @@ export interface Waits {
   /** LOCK: of a table or the like. TRANSACTIONS: old ones have to end, and nobody queues behind us. null: it does not wait */
   readonly kind: 'LOCK' | 'TRANSACTIONS' | null;
   readonly holders: readonly Holder[];
-  /** Sessions that wait for it and that readers or writers queue behind in their turn. */
+  /** Sessions of others that wait for it, or for those of its helpers, and that readers or writers queue behind in their turn. */
   readonly behind: number;
 }
 
-/** What the session with this pid waits for, and who waits for it. */
-export const readWaits = (session: Session, pid: number): Promise<Waits> =>
+/** What the session with this pid waits for, and who waits for it. helpers: application_name of sessions that work for it; null: it has none */
+export const readWaits = (session: Session, pid: number, helpers: string | null = null): Promise<Waits> =>
   session.transaction(() =>
     session.one<Waits>(sql`
-      WITH held_up AS (
+      WITH ours AS (
+        SELECT pg_catalog.array_agg(a.pid) AS pids FROM pg_catalog.pg_stat_activity a
+         WHERE a.pid = ${integer(pid)} OR a.datname = pg_catalog.current_database() AND a.application_name = ${helpers}
+      ), held_up AS (
         SELECT CASE WHEN locktype IN ('virtualxid', 'transactionid') THEN 'TRANSACTIONS' ELSE 'LOCK' END AS kind
           FROM pg_catalog.pg_locks WHERE pid = ${integer(pid)} AND NOT granted LIMIT 1)
       SELECT (SELECT kind FROM held_up) AS kind,
@@ -31,10 +34,10 @@ export const readWaits = (session: Session, pid: number): Promise<Waits> =>
                 FROM (SELECT DISTINCT h.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(${integer(pid)})) AS h (pid)
                        WHERE EXISTS (SELECT FROM held_up)) b
                 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid) AS holders,
-             (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_locks w
-               WHERE NOT w.granted AND w.locktype = 'relation' AND w.pid <> ${integer(pid)}
+             (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM ours, pg_catalog.pg_locks w
+               WHERE NOT w.granted AND w.locktype = 'relation' AND w.pid <> ALL (ours.pids)
                  AND w.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-                 AND ${integer(pid)} = ANY (pg_catalog.pg_blocking_pids(w.pid))) AS behind`),
+                 AND ours.pids && pg_catalog.pg_blocking_pids(w.pid)) AS behind`),
   );
 
 /** A transaction that ends within this is none that anybody waits for. */

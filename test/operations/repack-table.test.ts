@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { listEvents } from '../../src/store/run-events.ts';
 import { readRepackState } from '../../src/target/repack-leftovers.ts';
-import { debianDatabase, itOnDebian } from '../support/postgres.ts';
+import { debianDatabase, itOnDebian, testDatabase } from '../support/postgres.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   type ReorganizationScene,
@@ -15,6 +16,63 @@ const REPACK: Reorganization = {
   method: 'REPACK',
   by: { tool: 'PG_REPACK', version: '1.4.8' },
 };
+
+describe('a repack that is begun', () => {
+  let scene: ReorganizationScene;
+
+  beforeEach(async () => {
+    scene = await reorganizationScene(await testDatabase());
+  });
+  afterEach(() => scene.close());
+
+  const absent: Reorganization = { ...REPACK, by: { tool: 'PG_REPACK', version: '0.0.1' } };
+
+  it('looks again for what would make it fail, each time that it is resumed', async () => {
+    await scene.database.run(`CREATE PUBLICATION news FOR TABLE ${TABLE}`);
+    const runId = await scene.queue(absent);
+    expect(await scene.work(runId)).toMatchObject({
+      state: 'PAUSED',
+      stateCode: 'SCHEMA_DRIFT',
+      stateReason: expect.stringContaining('published (news)'),
+    });
+    await scene.database.run(`DROP PUBLICATION news; ALTER TABLE ${TABLE} DROP CONSTRAINT "Item_pkey"`);
+    expect(await scene.resume(runId)).toMatchObject({
+      stateCode: 'SCHEMA_DRIFT',
+      stateReason: expect.stringContaining('no primary key'),
+    });
+    await scene.database.run(`ALTER TABLE ${TABLE} ADD PRIMARY KEY (id)`);
+    expect(await scene.resume(runId)).toMatchObject({
+      state: 'PAUSED',
+      stateCode: 'CLIENT_MISSING',
+      stateReason: expect.stringContaining('no pg_repack 0.0.1'),
+    });
+  });
+
+  it('looks again whether the disk has room', async () => {
+    expect(await scene.work(await scene.queue({ ...absent, diskNeededBytes: 2 ** 52 }))).toMatchObject({
+      state: 'PAUSED',
+      stateCode: 'RESOURCE',
+      stateReason: expect.stringContaining('Make room'),
+    });
+  });
+
+  it('ends what is left of a pg_repack that has outlived its worker, and nobody else', async () => {
+    const runId = await scene.queue(absent);
+    const [ours, theirs] = [`declutter/${runId}/lane/repack`, 'declutter/another/lane/repack'].map(
+      (name) => new pg.Client({ connectionString: scene.database.url, application_name: name }),
+    ) as [pg.Client, pg.Client];
+    const ended = new Promise((resolve) => ours.once('end', resolve));
+    ours.on('error', () => undefined); // being ended is what it is for
+    await Promise.all([ours.connect(), theirs.connect()]);
+    try {
+      expect(await scene.work(runId)).toMatchObject({ stateCode: 'CLIENT_MISSING' });
+      await ended;
+      expect((await theirs.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    } finally {
+      await theirs.end();
+    }
+  });
+});
 
 describe('a repack by pg_repack', () => {
   let scene: ReorganizationScene;
@@ -47,6 +105,22 @@ describe('a repack by pg_repack', () => {
     expect(after.oid).toBe(before.oid);
     expect(run.result.bytesReclaimed).toBeGreaterThanOrEqual(
       before.heap - after.heap + before.indexes - after.indexes,
+    );
+    await scene.isIntact();
+  });
+
+  itOnDebian('gives way to somebody who waits for the table and makes others queue', async () => {
+    const reader = await openTransaction();
+    const runId = await scene.queue(REPACK);
+    const turn = scene.work(runId);
+    await eventually('the copy', isHalfDone);
+    const somebody = await scene.holding(`LOCK TABLE ${TABLE} IN ACCESS EXCLUSIVE MODE`);
+    await somebody.letGo();
+    await reader.letGo();
+    expect(await turn).toMatchObject({ state: 'SUCCEEDED' });
+    const { edges } = await listEvents(scene.engine.deps.store, runId, { first: 100 });
+    expect(edges.map(({ node }) => node.message)).toContainEqual(
+      expect.stringMatching(/Another session waited 5 s .* the run gave way/),
     );
     await scene.isIntact();
   });

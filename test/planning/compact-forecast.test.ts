@@ -15,6 +15,7 @@ beforeAll(async () => {
       ${['fired', 'watched', 'skipping', 'unsure', 'published', 'fixed', 'dense', 'toasted']
         .map((name) => `CREATE TABLE ${name} (LIKE plain INCLUDING ALL) WITH (autovacuum_enabled = false);`)
         .join('\n')}
+      ALTER TABLE watched ADD twice int GENERATED ALWAYS AS (id * 2) STORED;
       ${['plain', 'fired', 'watched', 'skipping', 'unsure', 'published', 'dense']
         .map(
           (name) =>
@@ -96,6 +97,10 @@ describe('the plan of a compaction', () => {
       expect.objectContaining({ column: 'kind' }),
       [],
     ]);
+    // The trigger does not fire; PostgreSQL computes the column all the same.
+    expect(plan.forecast.warnings).toContainEqual(
+      expect.objectContaining({ code: 'GENERATED_COLUMNS', message: expect.stringMatching(/: twice\.$/) }),
+    );
   });
 
   it('is refused where updates would fail', async () => {
@@ -111,6 +116,19 @@ describe('the plan of a compaction', () => {
         code: 'PUBLICATION',
         message: expect.stringMatching(/through_root as an update of the whole row/),
       }),
+    );
+    const repack = await planning.plans.reorganization(
+      { database: 'shop', schema: 'public', table: 'part', method: 'REPACK' },
+      OPERATOR,
+    );
+    expect(codes(repack)).toContain('REPACK_PUBLISHED');
+    const where = { column: 'id', op: 'LT' as const, value: '10' };
+    const purge = await planning.plans.purge(
+      { database: 'shop', schema: 'public', table: 'part', where, dependents: 'REFUSE' },
+      OPERATOR,
+    );
+    expect(purge.forecast.warnings).toContainEqual(
+      expect.objectContaining({ code: 'PUBLICATION', message: expect.stringMatching(/of through_root\.$/) }),
     );
   });
 

@@ -33,6 +33,7 @@ describe('the plan of a reorganization', () => {
         CREATE TABLE moved (id int PRIMARY KEY, n int) ${OPTIONS}; INSERT INTO moved SELECT i, i FROM generate_series(1, 40000) i; CREATE INDEX moved_n ON moved (n);
         CREATE TABLE keyless (id int) ${OPTIONS}; CREATE INDEX keyless_id ON keyless (id);
         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'keyless_id'::regclass;
+        CREATE TABLE aged (id int PRIMARY KEY) ${OPTIONS}; INSERT INTO aged SELECT generate_series(1, 10);
         CREATE UNLOGGED TABLE volatile (id int PRIMARY KEY); CREATE TABLE told (id int PRIMARY KEY); CREATE PUBLICATION news FOR TABLE told;
         CREATE INDEX told_part ON told (id) WHERE id > 5; CREATE INDEX told_hash ON told USING hash (id)`,
     });
@@ -59,6 +60,15 @@ describe('the plan of a reorganization', () => {
     const plan = await reorganize('fan', 'AUTO');
     expect(warnings(plan)).toEqual(['NOTHING_TO_DO']);
     expect(plan.forecast.warnings[0]!.message).toContain('neither VACUUM nor ANALYZE would help');
+  });
+
+  it('freezes first where wraparound is near', async () => {
+    await planning.target.run(
+      `UPDATE pg_class SET relfrozenxid = ((txid_current() + 2 ^ 32::bigint - 190000000)::numeric % 2 ^ 32::numeric)::bigint::text::xid WHERE oid = 'aged'::regclass`,
+    );
+    const plan = await reorganize('aged', 'AUTO');
+    expect(plan.spec.operation).toMatchObject({ method: 'VACUUM', settings: { freeze: true } });
+    expect(plan.forecast.warnings[0]!.message).toMatch(/^AUTO chose VACUUM: .* against wraparound/);
   });
 
   it('rebuilds indexes where only they are bloated', async () => {
@@ -150,6 +160,25 @@ describe('the plan of a reorganization by a role with few rights', () => {
 });
 
 describe('the plan of a repack', () => {
+  itOnDebian('is what AUTO makes where rows cannot be moved within the table', async () => {
+    const planning = await makePlanning({
+      database: debianDatabase,
+      sql: `CREATE EXTENSION pg_repack; CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TABLE fired (id int PRIMARY KEY, note text) ${OPTIONS}; INSERT INTO fired SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i;
+        CREATE TRIGGER touch BEFORE UPDATE ON fired FOR EACH ROW EXECUTE FUNCTION touch(); DELETE FROM fired WHERE id % 5 > 1`,
+    });
+    try {
+      await planning.target.run('VACUUM ANALYZE fired');
+      const plan = await planBy(() => planning)('fired', 'AUTO');
+      expect([methodOf(plan), plan.state]).toEqual(['REPACK', 'READY']);
+      expect(plan.forecast.warnings[0]!.message).toMatch(
+        /^AUTO chose REPACK: .*COMPACT is not for it: .*touch/,
+      );
+    } finally {
+      await planning.close();
+    }
+  });
+
   itOnDebian('is ready where extension and program fit, and finds what a killed one has left', async () => {
     const planning = await makePlanning({
       database: debianDatabase,

@@ -53,11 +53,14 @@ export async function debianDatabase(): Promise<TestDatabase> {
 }
 
 /** A server of the test's own, for what would disturb others: standbys, settings, a crash. */
-export async function ownServer(settings: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
-  const server = await startServer(NEWEST, settings);
+export async function ownServer(
+  settings: Readonly<Record<string, string>> = {},
+  installation: Installation = NEWEST,
+): Promise<OwnServer> {
+  const server = await startServer(installation, settings);
   return {
     ...server,
-    database: () => databaseOn(server.address, NEWEST),
+    database: () => databaseOn(server.address, installation === 'debian-15' ? 15 : installation),
   };
 }
 

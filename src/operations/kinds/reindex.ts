@@ -4,6 +4,7 @@ import { dropIndexSql, PATIENTLY_MS, readLeftovers } from '../../target/index-st
 import { isInWork } from '../../target/index-work.ts';
 import type { Session } from '../../target/session.ts';
 import { toText } from '../../target/sql.ts';
+import { checkIndex } from '../check-index.ts';
 import type { Operation, OperationContext, Statement, StatementWork } from '../define-operation.ts';
 import { dropUnfinished } from '../drop-unfinished.ts';
 import { reindexOne } from '../reindex-one.ts';
@@ -17,7 +18,10 @@ export const reindex = {
   open({ session, spec, cursor }: OperationContext<Reindex>): Promise<StatementWork> {
     const statements = [
       ...(spec.leftovers ?? []).map((index) => dropLeftover(session, index)),
-      ...spec.indexes.map((index) => reindexOne(session, index, spec.amcheck ?? null)),
+      ...spec.indexes.flatMap((index) => [
+        reindexOne(session, index),
+        ...(spec.amcheck === undefined ? [] : [checkIndex(session, index, spec.amcheck)]),
+      ]),
     ];
     return Promise.resolve({
       mode: 'STATEMENTS',

@@ -25,9 +25,9 @@ export const reorganization = {
     return Promise.resolve({ mode: 'STATEMENTS', statements });
   },
   async abandon(context: OperationContext<Reorganization>): Promise<void> {
-    const { spec, session, relation } = context;
+    const { spec, session, runId, relation } = context;
     if (spec.method === 'COMPACT') await abandonCompact({ ...context, spec });
-    if (spec.method === 'REPACK') await clearLeftovers(session, relation);
+    if (spec.method === 'REPACK') await clearLeftovers(session, runId, relation);
   },
 } satisfies Operation<Reorganization>;
 
@@ -42,6 +42,6 @@ function statementOf({ session, runId, relation, spec }: OperationContext<ByStat
     case 'CLUSTER':
       return rewriteTable(session, relation, spec.index);
     case 'REPACK':
-      return repackTable({ session, runId, relation }, spec.by);
+      return repackTable({ session, runId, relation }, spec.by, spec.diskNeededBytes ?? null);
   }
 }

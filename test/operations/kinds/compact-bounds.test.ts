@@ -2,6 +2,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../../src/domain/plan.ts';
+import { eventsAfter } from '../../../src/store/run-events.ts';
 import { openCompact } from '../../../src/operations/compact-table.ts';
 import { FAST, testEngine, type TestEngine } from '../../support/engine.ts';
 import { fingerprintOf } from '../../support/fingerprint.ts';
@@ -111,6 +112,31 @@ describe('a batch of a compaction', () => {
       stateCode: 'ROWS_KEPT',
       stateReason: expect.stringContaining('trigger'),
     });
+  });
+});
+
+describe('the end of a table', () => {
+  it('is cut off in pieces, none of which keeps others waiting for long', async () => {
+    await database.run(`
+      CREATE TABLE wide (id int PRIMARY KEY, owner int NOT NULL DEFAULT 0, body text) WITH (autovacuum_enabled = false);
+      ALTER TABLE wide ALTER body SET STORAGE PLAIN;
+      INSERT INTO wide (id, body) SELECT i, repeat('b', 1900) FROM generate_series(1, 16000) AS i;
+      DELETE FROM wide WHERE id % 4 > 0`);
+    await database.run('VACUUM ANALYZE wide');
+    const runId = await engine.queue({ name: 'wide' }, COMPACT);
+    expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', stateCode: null });
+    const told = await eventsAfter(engine.deps.store, runId, 0, 1_000);
+    const cuts = told.flatMap(({ kind, message }) => {
+      const [, now, before] = /has (\d+) [kM]B, and had (\d+) [kM]B/.exec(message) ?? [];
+      return kind === 'STATEMENT_DONE' && now !== undefined ? [Number(before) - Number(now)] : [];
+    });
+    expect(cuts.filter((megabytes) => megabytes > 1).length).toBeGreaterThan(1);
+    expect(Math.max(...cuts)).toBeLessThan(18);
+    const size = async () =>
+      (await database.run(`SELECT pg_relation_size('wide')::int AS bytes`))[0]!['bytes'] as number;
+    const ours = await size();
+    await database.run('VACUUM FULL wide');
+    expect(ours).toBeLessThanOrEqual(1.1 * (await size()));
   });
 });
 
