@@ -75,10 +75,10 @@ async function start(
     ...under,
     process.execPath,
     ...nodeFlags,
-    '--import',
-    '@swc-node/register/esm-register',
     `test/support/${file}`,
     JSON.stringify({ ...input, ...more }),
   ];
-  return spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env: process.env });
+  // Calls are counted of a worker that runs under another program: it leaves the cache of compiled modules alone.
+  const env = under.length === 0 ? process.env : { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' };
+  return spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
 }

@@ -1,4 +1,5 @@
 /** A worker in a process of its own, to be killed: node worker-process.ts '{"storeUrl":...}' */
+import { flushCompileCache } from 'node:module';
 import { openStore } from '../../src/store/open-store.ts';
 import { openQueue } from '../../src/store/queue.ts';
 import { startWorker } from '../../src/engine/worker.ts';
@@ -20,4 +21,5 @@ process.on('SIGTERM', () => {
     .then(() => store.close())
     .then(() => process.exit(0));
 });
+flushCompileCache(); // it is going to be killed
 process.stdout.write('ready\n');
