@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../src/clock.ts';
 import type { EngineDeps } from '../../src/engine/execute-run.ts';
 import { Session } from '../../src/target/session.ts';
 import { eventually } from '../support/eventually.ts';
+import { hurry } from '../support/engine.ts';
 import {
   type FaultScene,
   faultScene,
@@ -47,6 +48,7 @@ async function disturbed(runId: string, disturb: () => Promise<unknown>, times: 
     await untilBatches((await batchesOf()) + 1);
     await disturb();
   }
+  await hurry(scene.engine, runId);
   expect(await work).toMatchObject({ state: 'SUCCEEDED' });
   expect(await scene.violations(runId)).toEqual([]);
 }
@@ -158,6 +160,7 @@ describe('a server', () => {
     await untilBatches((await batchesOf()) + 1);
     const [backend] = await scene.database.run(`SELECT pid ${OURS} AND application_name NOT LIKE '%/watch'`);
     process.kill(Number(backend?.['pid']), 'SIGKILL');
+    await hurry(scene.engine, runId);
     expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
   });
@@ -191,7 +194,7 @@ describe('a server', () => {
     await untilBatches(5);
     await restart();
     expect(await batchesOf()).toBeLessThan(5);
-
+    await hurry(scene.engine, runId);
     expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
   });
