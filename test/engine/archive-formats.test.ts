@@ -11,7 +11,7 @@ import { endOf, SHORT_LEASE, spawnTurn } from '../support/spawn-worker.ts';
 import { STEADY } from '../support/engine.ts';
 
 /** One lane, and some dozen batches. */
-const SMALL = { ...STEADY, dutyCycle: 0.2, batchRows: 300 };
+const SMALL = { ...STEADY, dutyCycle: 0.9, batchRows: 300 };
 const KEY = Buffer.alloc(32, 3);
 const OTHER_KEY = Buffer.alloc(32, 4);
 

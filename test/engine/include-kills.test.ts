@@ -37,14 +37,14 @@ it('archives rows with what references them through three kills with -9, and los
     pick: 'HEAP_RANGES',
     destination: { kind: 'FILES', store: 'local', format: 'COPY_ZSTD' },
   };
-  const throttle = { ...STEADY, dutyCycle: 0.08, batchRows: 40, batchMs: 2 };
+  const throttle = { ...STEADY, dutyCycle: 0.3, batchRows: 20, batchMs: 2 };
   const runId = await engine.queue({ name: 'customers' }, archive, { throttle });
   const parted: number[] = [];
-  const kills = await runThroughKills({ database, engine }, runId, {
-    span: 12,
+  await runThroughKills({ database, engine }, runId, {
+    span: 4,
     afterKill: async () => void parted.push(await partedCustomers(database)),
   });
-  expect([kills, parted]).toEqual([3, [0, 0, 0]]);
+  expect(parted).toEqual([0, 0, 0]);
   expect(await wronglyTreated(database)).toBe(0);
   const { id = '', rows } = (await findArchiveByRun(engine.deps.store, runId)) ?? {};
   expect(rows).toBe(await expectedToGo(database));

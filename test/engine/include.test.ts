@@ -93,14 +93,14 @@ describe('a purge that takes along what references its rows', () => {
   }, 120_000);
 
   it('leaves no chosen row without what referenced it, when its worker is killed with -9 and when it is cancelled', async () => {
-    const throttle = { ...STEADY, dutyCycle: 0.08, batchRows: 50, batchMs: 2 };
+    const throttle = { ...STEADY, dutyCycle: 0.3, batchRows: 20, batchMs: 2 };
     const runId = await engine.queue({ name: 'customers' }, PURGE, { throttle });
     const partedAfter: unknown[] = [];
-    const kills = await runThroughKills({ database, engine }, runId, {
-      span: 30,
+    await runThroughKills({ database, engine }, runId, {
+      span: 4,
       afterKill: async () => void partedAfter.push(await parted()),
     });
-    expect([kills, partedAfter]).toEqual([3, [0, 0, 0]]);
+    expect(partedAfter).toEqual([0, 0, 0]);
     expect(await wrong()).toBe(0);
     const gone = await one('SELECT count(*)::int AS n FROM gone');
     expect((await requireRun(engine.deps.store, runId)).result.rowsDeleted).toBe(gone);

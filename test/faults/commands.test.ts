@@ -8,9 +8,9 @@ import { DeclutterError } from '../../src/errors.ts';
 import { settlePauses } from '../../src/store/leases.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { archiveUpTo, FILES } from '../support/archives.ts';
-import { FAST, testEngine, type TestEngine } from '../support/engine.ts';
+import { FAST, STEADY, testEngine, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import { loseLease } from '../support/fault-scene.ts';
+import { loseLease, until } from '../support/fault-scene.ts';
 import { fingerprintOf, loadArchive } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
@@ -65,12 +65,15 @@ interface Storm {
 }
 
 /** A run whose batches fail for good while its name is in the table trouble. */
-async function makeStorm(n: number, seed: number): Promise<Storm> {
+async function makeStorm(
+  n: number,
+  seed: number,
+  throttle = { ...FAST, batchRows: 10, batchMs: 2 },
+): Promise<Storm> {
   const table = `item_${n}`;
   await database.run(`CREATE TABLE ${table} (id int PRIMARY KEY, note text);
     INSERT INTO ${table} SELECT i, repeat('x', 100) FROM generate_series(1, ${ROWS}) i; ANALYZE ${table};
     CREATE TRIGGER fail BEFORE DELETE ON ${table} FOR EACH ROW WHEN (OLD.id % 50 = 0) EXECUTE FUNCTION fail()`);
-  const throttle = { ...FAST, batchRows: 10, batchMs: 2 };
   const runId = await engine.queue({ name: table }, archiveUpTo(500, FILES), { throttle });
   return { table, runId, next: numbersOf(seed) };
 }
@@ -101,8 +104,8 @@ async function given(command: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** Up to three commands at the same time, again and again, beside workers that come by and go. */
-async function rage(storm: Storm): Promise<void> {
+/** Up to three commands at the same time, again and again, beside workers that come by and go; then perhaps a cancel. */
+async function rage(storm: Storm, isCancelled: boolean): Promise<void> {
   const commands = commandsOf(storm);
   const turns: Promise<unknown>[] = [];
   const any = <T>(list: readonly T[]): T => list[Math.floor(storm.next() * list.length)] as T;
@@ -113,8 +116,31 @@ async function rage(storm: Storm): Promise<void> {
     sent += some.length;
     await rest(storm.next() * 60);
   }
-  if (storm.next() < 0.5) await given(() => runControl().cancel(storm.runId, null, BY));
+  if (isCancelled) await given(() => runControl().cancel(storm.runId, null, BY));
   await Promise.all(turns);
+}
+
+/** One command after the other, each when the run is there: through all states on the way to CANCELLED, which chance may leave out. */
+async function goThroughAllStates({ table, runId }: Storm): Promise<void> {
+  const control = runControl();
+  const goesOn = (rows: number) =>
+    until(engine, runId, ({ state, progress }) => state === 'RUNNING' && progress.rowsDone > rows);
+  await database.run(`INSERT INTO trouble VALUES ('${table}')`);
+  expect(await engine.work(runId)).toMatchObject({ state: 'FAILED' });
+  await database.run(`DELETE FROM trouble WHERE name = '${table}'`);
+  await control.retry(runId, BY);
+  const first = engine.work(runId);
+  await goesOn(0);
+  await control.pause(runId, null, BY);
+  const paused = await first;
+  expect(paused).toMatchObject({ state: 'PAUSED' });
+  await control.resume(runId, BY);
+  const second = engine.work(runId);
+  await goesOn(paused.progress.rowsDone);
+  await loseLease(engine, runId);
+  await second;
+  await control.cancel(runId, null, BY);
+  expect(await engine.work(runId)).toMatchObject({ state: 'CANCELLED' });
 }
 
 /** Somebody looks after it until it has ended. */
@@ -158,9 +184,13 @@ it('a thousand commands at any time lead from state to state as the table says, 
   for (let n = 0; n < STORMS; n += 1) storms.push(await makeStorm(n, seed + n));
   const ends = new Set<RunState>();
   for (let n = 0; n < STORMS; n += 4) {
-    await Promise.all(storms.slice(n, n + 4).map(rage));
+    await Promise.all(storms.slice(n, n + 4).map((storm, i) => rage(storm, i % 2 === 1)));
     for (const storm of storms.slice(n, n + 4)) ends.add(await isBroughtToAnEnd(storm));
   }
+  const calm = await makeStorm(STORMS, seed, { ...STEADY, dutyCycle: 0.05, batchRows: 10 });
+  await goThroughAllStates(calm);
+  ends.add(await isBroughtToAnEnd(calm));
+  storms.push(calm);
   for (const storm of storms) await isWhole(storm);
   const { prisma } = engine.deps.store;
   const seen = await prisma.$queryRaw<

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../src/clock.ts';
 import { interruptLost } from '../../src/store/leases.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { requireRun } from '../../src/store/runs.ts';
+import { hurry } from '../support/engine.ts';
 import {
   type FaultScene,
   faultScene,
@@ -44,6 +45,7 @@ describe('a control store', () => {
     expect((await requireRun(scene.engine.deps.store, runId)).state).toBe('RUNNING');
     await store.close();
     await proxy.close();
+    await hurry(scene.engine, runId);
     expect(await scene.takeOver(runId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
   });
@@ -82,6 +84,7 @@ describe('the clock of a worker', () => {
     await until(scene.engine, runId, ({ progress }) => progress.rowsDone > 0);
     await interruptLost(scene.engine.deps.store);
     expect((await requireRun(scene.engine.deps.store, runId)).state).toBe('RUNNING');
+    await hurry(scene.engine, runId);
     expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
   });

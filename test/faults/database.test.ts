@@ -8,6 +8,7 @@ import { purge } from '../../src/operations/kinds/purge.ts';
 import { findArchiveByRun } from '../../src/store/archives.ts';
 import { Session } from '../../src/target/session.ts';
 import { eventually } from '../support/eventually.ts';
+import { hurry } from '../support/engine.ts';
 import {
   type FaultScene,
   faultScene,
@@ -51,6 +52,7 @@ async function disturbed(runId: string, disturb: () => Promise<unknown>, times: 
     await untilBatches((await batchesOf()) + 1);
     await disturb();
   }
+  await hurry(scene.engine, runId);
   expect(await work).toMatchObject({ state: 'SUCCEEDED' });
   expect(await scene.violations(runId)).toEqual([]);
 }
@@ -211,6 +213,7 @@ describe('a server', () => {
     await untilBatches((await batchesOf()) + 1);
     const [backend] = await scene.database.run(`SELECT pid ${OURS} AND application_name NOT LIKE '%/watch'`);
     process.kill(Number(backend?.['pid']), 'SIGKILL');
+    await hurry(scene.engine, runId);
     expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
   });
@@ -244,7 +247,7 @@ describe('a server', () => {
     await untilBatches(5);
     await restart();
     expect(await batchesOf()).toBeLessThan(5);
-
+    await hurry(scene.engine, runId);
     expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);
   });

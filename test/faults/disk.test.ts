@@ -1,6 +1,7 @@
 import { mkdir, readdir, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { STORE_ID_FILE } from '../../src/archive/store-id.ts';
+import { hurry } from '../support/engine.ts';
 import { type FaultScene, faultScene, FILES, ONE_LANE, TABLE, until } from '../support/fault-scene.ts';
 import { failing, itWithStrace } from '../support/strace.ts';
 
@@ -99,6 +100,7 @@ describe('a folder', () => {
     );
     await rm(archiveDir, { recursive: true, force: true });
     await rename(`${archiveDir}-away`, archiveDir);
+    await hurry(scene.engine, runId);
     if (run.state === 'RUNNING') expect(await work).toMatchObject({ state: 'SUCCEEDED' });
     else expect(await scene.resume(runId)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await scene.violations(runId)).toEqual([]);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as rest } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { requireRun } from '../../src/store/runs.ts';
+import { hurry } from '../support/engine.ts';
 import {
   type FaultScene,
   faultScene,
@@ -110,6 +111,7 @@ describe('several workers', () => {
       await loseLease(scene.engine, runId);
       turns.push(scene.engine.work(runId));
     }
+    await hurry(scene.engine, runId);
     await Promise.all(turns);
     expect(await scene.violations(runId)).toEqual([]);
   });

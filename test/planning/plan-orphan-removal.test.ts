@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { PlanOrphanRemovalInput } from '../../src/domain/plan-inputs.ts';
 import type { PlanView } from '../../src/store/plans.ts';
-import { testEngine } from '../support/engine.ts';
+import { FAST, testEngine } from '../support/engine.ts';
 import { makePlanning, OPERATOR, type Planning, principal } from './planning.ts';
 
 /** A third of the lines point nowhere; notes belong to lines. */
@@ -39,7 +39,7 @@ async function carriedOut(made: PlanView): Promise<unknown> {
   const engine = await testEngine(planning.target);
   const [subject] = made.spec.relations;
   const run = await engine.work(
-    await engine.queue({ name: subject?.name ?? '' }, made.spec.operation, made.spec),
+    await engine.queue({ name: subject?.name ?? '' }, made.spec.operation, { ...made.spec, throttle: FAST }),
   );
   await engine.close();
   return [run.state, run.stateReason, run.result.rowsDeleted];
@@ -111,7 +111,9 @@ describe('a plan to remove orphans', () => {
     const made = await plan();
     const { target } = planning;
     const engine = await testEngine({ ...target, address: { ...target.address, user: role } });
-    const run = await engine.work(await engine.queue({ name: 'lines' }, made.spec.operation, made.spec));
+    const run = await engine.work(
+      await engine.queue({ name: 'lines' }, made.spec.operation, { ...made.spec, throttle: FAST }),
+    );
     expect([run.state, run.stateReason, run.result.rowsDeleted]).toEqual(['SUCCEEDED', null, 1_000]);
     await engine.close();
     await sql(`DROP OWNED BY "${role}"; DROP ROLE "${role}"`);

@@ -11,6 +11,7 @@ import { STORE_ID_FILE } from '../../src/archive/store-id.ts';
 import { engineDeps, STORE_ID } from './engine-deps.ts';
 import { READ_SETTINGS, Session } from '../../src/target/session.ts';
 import { claimRun } from '../../src/store/leases.ts';
+import { setThrottle, throttleOf } from '../../src/store/run-throttle.ts';
 import { createRun, requireRun, type RunView } from '../../src/store/runs.ts';
 import { touchedTables } from '../../src/planning/included-tables.ts';
 import { readRelation, type Relation } from '../../src/target/catalog.ts';
@@ -20,9 +21,9 @@ import { fingerprintSql } from '../../src/target/fingerprint.ts';
 import { readIdentity } from '../../src/target/identity.ts';
 import { type TestDatabase, testStore } from './postgres.ts';
 
-/** As fast as it goes: tests of what happens to rows need no rest. */
 /** Works as much as it is told to, whatever others notice. */
 export const STEADY: Throttle = { ...DEFAULT_THROTTLE, maxSlowdown: 100 };
+/** As fast as it goes: tests of what happens to rows need no rest. */
 export const FAST: Throttle = { ...DEFAULT_THROTTLE, dutyCycle: 1, batchRows: 1_000, batchMs: 20 };
 
 export interface TestEngine {
@@ -104,6 +105,12 @@ export async function testEngine(
       await rm(archiveDir, { recursive: true });
     },
   };
+}
+
+/** From now on the run hardly rests, whoever works at it: what was to happen between its batches has. One batch at a time all the same. */
+export async function hurry({ deps: { store } }: TestEngine, runId: string): Promise<void> {
+  const throttle = await throttleOf(store, runId);
+  await setThrottle(store, runId, { ...throttle, dutyCycle: Math.max(throttle.dutyCycle, 0.9) });
 }
 
 async function specOf(

@@ -7,7 +7,7 @@ import { interruptLost } from '../../src/store/leases.ts';
 import { requireRun, type RunView } from '../../src/store/runs.ts';
 import { Session } from '../../src/target/session.ts';
 import { queueRestore } from './archives.ts';
-import { testEngine, type TestEngine, STEADY } from './engine.ts';
+import { hurry, testEngine, type TestEngine, STEADY } from './engine.ts';
 import { eventually } from './eventually.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 import { recordViolations, rowViolations } from './nothing-lost.ts';
@@ -53,7 +53,7 @@ export interface FaultScene {
   turn(runId: string, options?: ProcessOptions): Promise<number | string>;
   /** Another worker's turn, in this process, as if the lease of the last one had run out. */
   takeOver(runId: string, change?: Partial<EngineDeps>): Promise<RunView>;
-  /** Somebody resumes the run, and a worker has its turn. */
+  /** Somebody resumes the run, and a worker has its turn, which hardly rests. */
   resume(runId: string, change?: Partial<EngineDeps>): Promise<RunView>;
   /** Puts what the run has archived back. */
   queueRestore(sourceRunId: string): Promise<string>;
@@ -82,6 +82,7 @@ export async function faultScene(
       return engine.work(runId, undefined, change);
     },
     resume: async (runId, change) => {
+      await hurry(engine, runId);
       await makeRunControl({ ...engine.deps, queue: { nudge: () => Promise.resolve() } }).resume(runId, BY);
       return engine.work(runId, undefined, change);
     },
@@ -122,9 +123,12 @@ export const allRows = async (database: TestDatabase): Promise<Before> => ({
 
 /** As if the worker had not been heard of for as long as its lease was. */
 export async function loseLease({ deps: { store } }: TestEngine, runId: string): Promise<void> {
-  await store.prisma
-    .$executeRaw`UPDATE run SET "leaseUntil" = now() - interval '1 second' WHERE id = ${runId}::uuid AND "leaseUntil" IS NOT NULL`;
-  await interruptLost(store);
+  // A heartbeat may come in between, also of a worker that has just been killed.
+  await eventually('a lost lease', async () => {
+    const taken = await store.prisma
+      .$executeRaw`UPDATE run SET "leaseUntil" = now() - interval '1 second' WHERE id = ${runId}::uuid AND "leaseUntil" IS NOT NULL`;
+    return (await interruptLost(store)) > 0 || taken === 0;
+  });
 }
 
 /** Sessions that reach the database through a port of this machine, such as a proxy's. */

@@ -24,7 +24,7 @@ export const BY: Principal = {
 const FASTER = 10;
 
 /** Everything that the engine waits for comes ten times as soon. */
-const FAST_CLOCK: Clock = {
+export const FAST_CLOCK: Clock = {
   now: () => new Date(),
   monotonicMs: () => systemClock.monotonicMs() * FASTER,
   sleep: (ms, signal) => systemClock.sleep(ms / FASTER, signal),

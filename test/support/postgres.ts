@@ -114,12 +114,19 @@ async function databaseOn(server: ServerAddress, version: Version): Promise<Test
     return (client = fresh);
   };
   await connected();
+  // One after the other: a client that is given another statement meanwhile complains.
+  let last: Promise<unknown> = Promise.resolve();
+  const run: TestDatabase['run'] = (sql) => {
+    const rows = last.then(async () => lastRows(await connected(), sql));
+    last = rows.catch(() => undefined);
+    return rows;
+  };
   return {
     name,
     version,
     address,
     url,
-    run: async (sql) => lastRows(await connected(), sql),
+    run,
     session: async (settings = {}) => {
       const session = await Session.open(address, {
         applicationName: 'declutter/test',

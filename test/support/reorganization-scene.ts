@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { setTimeout as rest } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import pg from 'pg';
 import type { OperationSpec } from '../../src/domain/plan.ts';
@@ -8,9 +7,11 @@ import { makeRunControl } from '../../src/engine/control-run.ts';
 import type { RunView } from '../../src/store/runs.ts';
 import { testEngine, type TestEngine } from './engine.ts';
 import { eventually } from './eventually.ts';
+import { loseLease } from './fault-scene.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
+import { FAST_CLOCK, LONG_LEASE } from './index-scene.ts';
 import type { TestDatabase } from './postgres.ts';
-import { endOf, SHORT_LEASE, spawnTurn } from './spawn-worker.ts';
+import { endOf, spawnTurn } from './spawn-worker.ts';
 
 /** Quoted, as SQL wants it. */
 export const TABLE = '"Odd ""schema"""."Item"';
@@ -64,14 +65,14 @@ const MAKE = `
   DELETE FROM ${TABLE} WHERE id % 5 > 1`;
 
 export async function reorganizationScene(database: TestDatabase, more = ''): Promise<ReorganizationScene> {
-  const engine = await testEngine(database, SHORT_LEASE);
+  const engine = await testEngine(database, LONG_LEASE);
   await database.run(MAKE);
   if (more !== '') await database.run(more);
   const clients: pg.Client[] = [];
   const rows = () => fingerprintOf(database, `SELECT * FROM ${TABLE}`);
   const [original, indexes] = [await rows(), await indexesOf(database)];
   const control = makeRunControl({ ...engine.deps, queue: { nudge: () => Promise.resolve() } });
-  const work = (runId: string) => engine.work(runId);
+  const work = (runId: string) => engine.work(runId, undefined, { clock: FAST_CLOCK });
   return {
     database,
     engine,
@@ -98,9 +99,7 @@ export async function reorganizationScene(database: TestDatabase, more = ''): Pr
       turn.kill('SIGKILL');
       await ended;
       expect(await endOf(turn)).toBe('SIGKILL');
-      await rest(SHORT_LEASE.leaseMs + 200);
-      await engine.deps.store.prisma
-        .$executeRaw`UPDATE run SET state = 'INTERRUPTED', "workerId" = NULL WHERE id = ${runId}::uuid AND "leaseUntil" < now()`;
+      await loseLease(engine, runId);
     },
     figures: async () => {
       const [row] = await database.run(

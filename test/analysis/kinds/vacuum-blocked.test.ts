@@ -5,7 +5,7 @@ import type { FoundFault } from '../../../src/domain/finding.ts';
 import { findingId } from '../../../src/store/findings.ts';
 import { FakeStandby } from '../../support/fake-standby.ts';
 import { availableVersions, ownServer, type TestDatabase, testDatabase } from '../../support/postgres.ts';
-import { ask, inTurn } from '../support.ts';
+import { type Answer, ask, inTurn } from '../support.ts';
 
 const HOUR_MS = 3_600_000;
 const inHours = (hours: number) => new Date(Date.now() + hours * HOUR_MS);
@@ -23,8 +23,16 @@ async function openReader(database: TestDatabase, name: string) {
   return { pid: rows[0]!.pid, close: () => reader.end() };
 }
 
-const blocked = async (database: TestDatabase, given: Parameters<typeof ask>[2] = {}) =>
-  (await ask(vacuumBlocked, database, given)).faults;
+/**
+ * Of a server that other tests connect to at the same time: a session that only just begins, which belongs to no database yet
+ * (PostgreSQL 18 shows it), is hours old here, where the time is set on.
+ */
+async function asked(database: TestDatabase, given: Parameters<typeof ask>[2] = {}): Promise<Answer> {
+  const { faults, unsure } = await ask(vacuumBlocked, database, given);
+  return { faults: faults.filter(({ evidence }) => evidence['state'] !== 'starting'), unsure };
+}
+
+const blocked = async (...given: Parameters<typeof asked>) => (await asked(...given)).faults;
 
 describe.each(availableVersions())('VACUUM_BLOCKED on PostgreSQL %i', (version) => {
   let database: TestDatabase;
@@ -43,7 +51,7 @@ describe.each(availableVersions())('VACUUM_BLOCKED on PostgreSQL %i', (version) 
   afterAll(() => database.drop());
 
   it('is silent about a session that holds nothing up, however old it is', async () => {
-    expect(await ask(vacuumBlocked, database, { now: inHours(100) })).toEqual({ faults: [], unsure: [] });
+    expect(await asked(database, { now: inHours(100) })).toEqual({ faults: [], unsure: [] });
   });
 
   it('is silent about a young one, whatever it holds up', async () => {
@@ -96,7 +104,7 @@ describe.each(availableVersions())('VACUUM_BLOCKED on PostgreSQL %i', (version) 
     await database.run(`CREATE ROLE ${role}; CREATE ROLE blind_${role}; GRANT pg_monitor TO ${role}`);
     const seen = await blocked(database, { role, now: inHours(2) });
     await database.run(burn(10_001));
-    const blind = await ask(vacuumBlocked, database, { role: `blind_${role}`, now: inHours(2) });
+    const blind = await asked(database, { role: `blind_${role}`, now: inHours(2) });
     await database.run(`DROP ROLE ${role}; DROP ROLE blind_${role}`);
     expect(seen.map((fault) => fault.evidence['pid'])).toEqual([reader.pid]);
     expect(blind.faults).toEqual([]);
@@ -134,7 +142,7 @@ describe.each(availableVersions())('VACUUM_BLOCKED on PostgreSQL %i', (version) 
     await reader.close();
     const isThere = `SELECT 1 FROM pg_stat_activity WHERE pid = ${reader.pid}`;
     while ((await database.run(isThere)).length > 0);
-    expect(await ask(vacuumBlocked, database, { now: inHours(2) })).toEqual({ faults: [], unsure: [] });
+    expect(await asked(database, { now: inHours(2) })).toEqual({ faults: [], unsure: [] });
   });
 });
 

@@ -11,7 +11,7 @@ import { makeProtection } from '../../../src/planning/protection-use-cases.ts';
 import { type ArchiveView, findArchiveByRun } from '../../../src/store/archives.ts';
 import { createRun } from '../../../src/store/runs.ts';
 import type { PlanView } from '../../../src/store/plans.ts';
-import { testEngine, type TestEngine } from '../../support/engine.ts';
+import { FAST, testEngine, type TestEngine } from '../../support/engine.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 import { s3Server, type S3Server } from '../../support/s3-server.ts';
 
@@ -65,7 +65,8 @@ const found = async (runId: string) => (await findArchiveByRun(engine.deps.store
 const codes = ({ forecast }: PlanView) => forecast.blockers.map(({ code }) => code);
 const plan = (archive: ArchiveView) => plans().archiveExpiry(archive.id, 'the law', BY);
 
-async function queued({ id, databaseId, spec }: PlanView): Promise<string> {
+async function queued({ id, databaseId, spec: planned }: PlanView): Promise<string> {
+  const spec = { ...planned, throttle: FAST };
   const idempotency = { principal: 'test', key: id, request: id };
   return createRun(engine.deps.store, { planId: id, databaseId, startedBy: 'test', spec, idempotency });
 }

@@ -13,7 +13,7 @@ import { SHORT_LEASE, spawnWorker } from '../../support/spawn-worker.ts';
 const ROWS = 20_000;
 /** Three fifths of the rows: from everywhere, or from nearly all of the end. */
 const GONE = { scattered: 'id % 5 < 3', 'at the end': `id > ${ROWS * 0.39} AND id <= ${ROWS * 0.99}` };
-const SLOW = { ...STEADY, dutyCycle: 0.08, batchRows: 200, batchMs: 2 };
+const SLOW = { ...STEADY, dutyCycle: 0.2, batchRows: 100, batchMs: 2 };
 
 let database: TestDatabase;
 let engine: TestEngine;
@@ -144,7 +144,7 @@ describe('a compaction', () => {
     const before = await fingerprintOf(database, 'SELECT * FROM item');
     const original = await validity();
     const runId = await compaction({ throttle: SLOW });
-    expect(await runThroughKills({ database, engine }, runId, { span: 1_000 })).toBe(3);
+    await runThroughKills({ database, engine }, runId);
     expect(await fingerprintOf(database, 'SELECT * FROM item')).toEqual(before);
     expect(await validity()).toEqual(original);
     const { heap } = await sizes();
