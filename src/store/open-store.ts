@@ -49,6 +49,13 @@ export async function openStore(url: string): Promise<Store> {
   return { prisma, url, wishes, close };
 }
 
+/** Of a connection that breaks under a statement Prisma hands on what pg says, as it came: there is no code to know it by. */
+const BROKEN =
+  /^(Connection terminated|Client (was closed|has encountered)|timeout exceeded when trying to connect|write EPIPE)/;
+
 /** Whether something failed in the control store, and not in what was asked of it. */
 export const isStoreFailure = (error: unknown): boolean =>
-  error instanceof Error && (error.name.startsWith('PrismaClient') || error.name === 'DriverAdapterError');
+  error instanceof Error &&
+  (error.name.startsWith('PrismaClient') ||
+    error.name === 'DriverAdapterError' ||
+    BROKEN.test(error.message));

@@ -2,7 +2,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { interruptLost } from '../../src/store/leases.ts';
-import { openStore } from '../../src/store/open-store.ts';
+import { isStoreFailure, openStore } from '../../src/store/open-store.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { hurry } from '../support/engine.ts';
 import {
@@ -14,6 +14,7 @@ import {
   until,
   untilSeen,
 } from '../support/fault-scene.ts';
+import { eventually } from '../support/eventually.ts';
 import { tcpProxy } from '../support/tcp-proxy.ts';
 
 let scene: FaultScene;
@@ -29,6 +30,25 @@ const SLOW = { ...ONE_LANE, dutyCycle: 0.08 };
 const prisma = () => scene.engine.deps.store.prisma;
 
 describe('a control store', () => {
+  it('whose connection breaks under a statement is known to have failed: the run is none that fails for it', async () => {
+    const url = new URL(scene.engine.storeUrl);
+    const proxy = await tcpProxy({ host: url.hostname, port: Number(url.port) });
+    url.port = String(proxy.port);
+    const store = await openStore(url.href);
+    const asked = store.prisma.$queryRaw`SELECT 1 AS asked FROM pg_sleep(60)`.catch(
+      (error: unknown) => error,
+    );
+    const seen = `SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT 1 AS asked%' AND state = 'active'`;
+    await eventually('a statement', async () => (await prisma().$queryRawUnsafe<object[]>(seen)).length > 0);
+    proxy.cut();
+    const failure = await asked;
+    const left = `SELECT pg_terminate_backend(pid) FROM (${seen}) AS asking`; // the server sleeps on
+    await eventually('its end', async () => (await prisma().$queryRawUnsafe<object[]>(left)).length === 0);
+    await store.close();
+    await proxy.close();
+    expect(isStoreFailure(failure)).toBe(true);
+  });
+
   it('that cannot be reached any more has its worker stop by itself, before another may take over', async () => {
     const url = new URL(scene.engine.storeUrl);
     const proxy = await tcpProxy({ host: url.hostname, port: Number(url.port) });

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { readCapabilities } from '../../src/target/capabilities.ts';
+import { READ_SETTINGS, Session } from '../../src/target/session.ts';
 import {
   type FaultScene,
   faultScene,
@@ -72,6 +74,26 @@ describe('a commit', () => {
     const runId = await scene.queue(FILES, { throttle: TWO_LANES });
     loseAfterEntry(['TO_CLIENT']);
     await succeeds(runId);
+  });
+});
+
+describe('a connection pooler', () => {
+  it('announces another backend than the one that serves, and is known by that', async () => {
+    const announced = Buffer.from([0x4b, 0, 0, 0, 12]); // BackendKeyData: a pid follows
+    const isPooled = async () => {
+      const settings = { ...READ_SETTINGS, applicationName: 'declutter/test' };
+      const session = await Session.open({ ...scene.database.address, port: proxy.port }, settings);
+      const capabilities = await session.transaction(() => readCapabilities(session));
+      await session.close();
+      return capabilities.isPooled;
+    };
+    expect(await isPooled()).toBe(false);
+    proxy.loses = (direction, piece) => {
+      const at = direction === 'TO_CLIENT' ? piece.indexOf(announced) : -1;
+      if (at >= 0) piece.writeInt32BE(1, at + announced.length);
+      return false;
+    };
+    expect(await isPooled()).toBe(true);
   });
 });
 
