@@ -10,6 +10,7 @@ import { RegisterDatabaseDocument } from '../src/cli/client/generated/api.ts';
 import { missing } from '../test/support/installations.ts';
 import { freePort, type Server, startServer } from '../test/support/server.ts';
 import { type TcpProxy, tcpProxy } from '../test/support/tcp-proxy.ts';
+import { persistently } from './persistently.ts';
 
 const MAIN = path.join(import.meta.dirname, '..', 'dist', 'main.js');
 
@@ -56,12 +57,14 @@ export async function startFaultProduct(
   const proxy = await tcpProxy(target.address);
   const urlOf = (server: Server, database: string) =>
     `postgres://postgres:${server.address.password}@127.0.0.1:${server.address.port}/${database}`;
-  const connect = async (url: string) => {
-    const client = new pg.Client({ connectionString: url, application_name: 'soak' });
-    client.on('error', () => undefined); // the statement under way fails too, and says why
-    await client.connect();
-    return client;
-  };
+  /** After a crash a server takes some seconds until it lets anybody in. */
+  const connect = (url: string) =>
+    persistently(async () => {
+      const client = new pg.Client({ connectionString: url, application_name: 'soak' });
+      client.on('error', () => undefined); // the statement under way fails too
+      await client.connect();
+      return client;
+    });
   const admin = await connect(urlOf(control, 'postgres'));
   await admin.query('CREATE DATABASE declutter_control');
   await admin.end();
