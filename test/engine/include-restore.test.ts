@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { makeArchiveUseCases } from '../../src/archive/archive-use-cases.ts';
 import { sideTableOf } from '../../src/domain/archive-tables.ts';
-import { archiveOf, archiveUpTo, DESTINATIONS, verified } from '../support/archives.ts';
+import { archiveOf, archiveUpTo, DESTINATIONS, FILES, TABLE, verified } from '../support/archives.ts';
 import { fingerprintOf } from '../support/fingerprint.ts';
 import { s3Server } from '../support/s3-server.ts';
 import { type ShopScene, shopScene, SMALL } from '../support/shop-scene.ts';
@@ -17,7 +17,8 @@ beforeEach(async () => {
 });
 afterEach(() => scene.close());
 
-describe.each(DESTINATIONS)('a restore of several tables from $kind', (destination) => {
+/** Files are read the same wherever they are. */
+describe.each([FILES, TABLE])('a restore of several tables from $kind', (destination) => {
   it('points back only what still has the NULL or the default, and says how many it left', async () => {
     const runId = await scene.archived(destination);
     const lostFirst = 'SELECT id FROM tasks WHERE customer IS NULL ORDER BY id LIMIT 1';
@@ -78,7 +79,9 @@ describe.each(DESTINATIONS)('a restore of several tables from $kind', (destinati
     });
     expect(await wronglyTreated(scene.database)).toBe(gone);
   });
+});
 
+describe.each(DESTINATIONS)('a restore of several tables from $kind', (destination) => {
   it('is found whole by a check, which sees damage in any of the tables', async () => {
     const runId = await scene.archived(destination);
     const gone = await expectedToGo(scene.database);

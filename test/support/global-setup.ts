@@ -14,6 +14,8 @@ const compiled = mkdtempSync(join(tmpdir(), 'declutter-compiled-'));
 
 /** Test files run in processes of their own: they ask this one, which owns the servers, where a server listens. */
 const door = createServer((request, response) => {
+  // A connection that is kept may be closed by us just as the next question comes.
+  response.setHeader('connection', 'close');
   serverOf(parse(request.url ?? '')).then(
     (server) => response.end(JSON.stringify(server.address)),
     (error: unknown) => response.writeHead(500).end(String(error)),

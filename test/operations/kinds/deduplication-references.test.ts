@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { archiveOf, DESTINATIONS } from '../../support/archives.ts';
+import type { ArchiveDestination } from '../../../src/domain/plan.ts';
+import { archiveOf, FILES, S3, TABLE } from '../../support/archives.ts';
 import { DONE, type DuplicatesScene, duplicatesScene } from '../../support/duplicates.ts';
 import { fingerprintOf } from '../../support/fingerprint.ts';
+import type { Version } from '../../support/installations.ts';
 import { availableVersions } from '../../support/postgres.ts';
 import { s3Server } from '../../support/s3-server.ts';
 
@@ -75,10 +77,17 @@ async function pointsToKeepers(): Promise<void> {
 const everyRow = () =>
   Promise.all(FAMILY_TABLES.map((table) => fingerprintOf(scene.database, `SELECT * FROM ${table}`)));
 
-describe.each(DESTINATIONS)('a deduplication whose rows are kept in $kind', (destination) => {
-  it.each(VERSIONS)(
-    'points all references at the row that stays, through all levels, and loses no other row; a restore points them back, on PostgreSQL %i',
-    async (version) => {
+const KEPT: readonly (readonly [ArchiveDestination, Version])[] = [
+  [FILES, 14],
+  [S3, 18],
+  [TABLE, 14],
+  [TABLE, 18],
+];
+
+describe('a deduplication', () => {
+  it.each(KEPT.filter(([, version]) => availableVersions().includes(version)))(
+    'whose rows are kept in %j points all references at the row that stays, through all levels, and loses no other row; a restore points them back, on PostgreSQL %i',
+    async (destination, version) => {
       scene = await duplicatesScene(version, bucket);
       await scene.database.run(FAMILY);
       for (const table of FAMILY_TABLES)

@@ -4,10 +4,12 @@ import type { RunView } from '../../../src/store/runs.ts';
 import {
   archiveUpTo,
   DESTINATIONS,
+  FILES,
   queueRestore,
   type Restore,
   restored as restoredIn,
   S3,
+  TABLE,
 } from '../../support/archives.ts';
 import { testEngine, type TestEngine } from '../../support/engine.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
@@ -58,6 +60,22 @@ describe.each(DESTINATIONS)('a restore from $kind', (destination) => {
     expect(next?.['serial']).toBe(3_001);
   });
 
+  it('leaves when it is asked to while it has not checked the archive yet', async () => {
+    const runId = await archived(destination);
+    const stopping = new AbortController();
+    stopping.abort();
+    const before = bucket.requests.length;
+    const restoreId = await queueRestore(engine, runId);
+    expect(await work(restoreId, stopping.signal)).toMatchObject({
+      state: 'INTERRUPTED',
+      result: { rowsRestored: 0 },
+    });
+    expect(bucket.requests.length).toBe(before);
+  });
+});
+
+/** Files are read the same wherever they are. */
+describe.each([FILES, TABLE])('a restore from $kind', (destination) => {
   it('says how many rows find their keys taken, and puts none of their batch back', async () => {
     const runId = await archived(destination);
     await database.run("INSERT INTO item (id, kind) SELECT i, 'new' FROM generate_series(1, 7) i");
@@ -127,19 +145,6 @@ describe.each(DESTINATIONS)('a restore from $kind', (destination) => {
       stateCode: 'CONFLICT',
       stateReason: expect.stringContaining('do not fulfil a check'),
     });
-  });
-
-  it('leaves when it is asked to while it has not checked the archive yet', async () => {
-    const runId = await archived(destination);
-    const stopping = new AbortController();
-    stopping.abort();
-    const before = bucket.requests.length;
-    const restoreId = await queueRestore(engine, runId);
-    expect(await work(restoreId, stopping.signal)).toMatchObject({
-      state: 'INTERRUPTED',
-      result: { rowsRestored: 0 },
-    });
-    expect(bucket.requests.length).toBe(before);
   });
 });
 
