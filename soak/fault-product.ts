@@ -10,6 +10,7 @@ import { RegisterDatabaseDocument } from '../src/cli/client/generated/api.ts';
 import { missing } from '../test/support/installations.ts';
 import { freePort, type Server, startServer } from '../test/support/server.ts';
 import { type TcpProxy, tcpProxy } from '../test/support/tcp-proxy.ts';
+import { persistently } from './persistently.ts';
 
 const MAIN = path.join(import.meta.dirname, '..', 'dist', 'main.js');
 
@@ -109,7 +110,8 @@ export async function startFaultProduct(
     archiveDir,
     controlUrl,
     workers,
-    connect: (database = 'soak') => connect(urlOf(target, database)),
+    // A crash of the server may be the fault before, and its recovery take a while.
+    connect: (database = 'soak') => persistently(() => connect(urlOf(target, database)), 120),
     urlOf: (database) => urlOf(target, database),
     client,
     register: async (database) => {

@@ -12,7 +12,8 @@ import { type FaultProduct, startFaultProduct } from './fault-product.ts';
 import { compareTable } from './compare-tables.ts';
 import { isRestorable, KINDS, makeTable, type SoakTable, tableOf, useTables } from './fault-tables.ts';
 import type { Check } from './kills.ts';
-import { persistently, runOf, startDeletion, startRestore } from './start-runs.ts';
+import { persistently } from './persistently.ts';
+import { runOf, startDeletion, startRestore } from './start-runs.ts';
 
 interface Options {
   readonly faults: number;

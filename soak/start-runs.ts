@@ -1,4 +1,3 @@
-import { setTimeout as rest } from 'node:timers/promises';
 import { parse } from 'graphql';
 import type { TypedDocument } from '../src/cli/client/api-client.ts';
 import type { RunReport } from '../src/cli/client/follow-run.ts';
@@ -10,6 +9,7 @@ import {
   StartRunDocument,
 } from '../src/cli/client/generated/api.ts';
 import type { FaultProduct } from './fault-product.ts';
+import { persistently } from './persistently.ts';
 import { FILTER, type SoakTable, takesAlong } from './fault-tables.ts';
 
 /**
@@ -28,18 +28,6 @@ interface StartedPlan {
 const mergeDocument = parse(
   'mutation Merge($input: PlanDeduplicationInput!) { planDeduplication(input: $input) { id hash blockers { message } } }',
 ) as TypedDocument<{ planDeduplication: StartedPlan }, { input: object }>;
-
-/** Tries again while one of the servers is away. */
-export async function persistently<T>(work: () => Promise<T>, most = 30): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      if (tries === most) throw error;
-      await rest(500);
-    }
-  }
-}
 
 export const startDeletion = (product: FaultProduct, table: SoakTable): Promise<string> =>
   persistently(async () => start(product, await planDeletion(product, table)));
