@@ -112,7 +112,8 @@ export async function startFaultProduct(
     archiveDir,
     controlUrl,
     workers,
-    connect: (database = 'soak') => connect(urlOf(target, database)),
+    // A crash of the server may be the fault before, and its recovery take a while.
+    connect: (database = 'soak') => persistently(() => connect(urlOf(target, database)), 120),
     urlOf: (database) => urlOf(target, database),
     client,
     register: async (database) => {

@@ -28,6 +28,9 @@ interface Options {
 
 const LEASE_MS = 2_000;
 
+/** Enough for the deletions of a round, and again for its restores; then these come to an end. */
+const MOST_AT_ONCE = 50;
+
 const resumeDocument = parse('mutation Resume($id: ID!) { resumeRun(id: $id) { id } }') as TypedDocument<
   object,
   { id: string }
@@ -97,7 +100,7 @@ async function playRound(
   const jobs: Job[] = [];
   for (const table of tables) jobs.push({ table, runId: await startDeletion(product, table) });
   tell(round, 'begins');
-  let faults = await drive(product, jobs, left, options);
+  let faults = await drive(product, jobs, Math.min(left, MOST_AT_ONCE), options);
   tell(round, `all is gone that shall go, through ${faults} faults`);
   stopped.abort();
   const done = await using;
@@ -109,7 +112,7 @@ async function playRound(
   tell(round, 'every row is counted for');
   for (const { table, runId } of archives)
     restores.push({ table, runId: await startRestore(product, runId) });
-  faults += await drive(product, restores, left - faults, options);
+  faults += await drive(product, restores, Math.min(left - faults, MOST_AT_ONCE), options);
   tell(round, `all is back, through ${faults} faults`);
   for (const job of restores) await compare(product, job, options, true);
   await clear(product, tables, jobs);

@@ -9,6 +9,7 @@ import {
   StartRunDocument,
 } from '../src/cli/client/generated/api.ts';
 import type { FaultProduct } from './fault-product.ts';
+import { persistently } from './persistently.ts';
 import { FILTER, type SoakTable, takesAlong } from './fault-tables.ts';
 import { persistently } from './persistently.ts';
 
