@@ -11,7 +11,6 @@ import {
 import type { FaultProduct } from './fault-product.ts';
 import { persistently } from './persistently.ts';
 import { FILTER, type SoakTable, takesAlong } from './fault-tables.ts';
-import { persistently } from './persistently.ts';
 
 /**
  * Slow enough for faults to come in between. Where others matter a run begins with a two-hundredth of the time, and faults have it begin
