@@ -57,14 +57,12 @@ export async function startFaultProduct(
   const proxy = await tcpProxy(target.address);
   const urlOf = (server: Server, database: string) =>
     `postgres://postgres:${server.address.password}@127.0.0.1:${server.address.port}/${database}`;
-  /** After a crash a server takes some seconds until it lets anybody in. */
-  const connect = (url: string) =>
-    persistently(async () => {
-      const client = new pg.Client({ connectionString: url, application_name: 'soak' });
-      client.on('error', () => undefined); // the statement under way fails too
-      await client.connect();
-      return client;
-    });
+  const connect = async (url: string) => {
+    const client = new pg.Client({ connectionString: url, application_name: 'soak' });
+    client.on('error', () => undefined); // the statement under way fails too, and says why
+    await client.connect();
+    return client;
+  };
   const admin = await connect(urlOf(control, 'postgres'));
   await admin.query('CREATE DATABASE declutter_control');
   await admin.end();
