@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OperationSpec } from '../../src/domain/plan.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { FAST, testEngine, type TestEngine, STEADY } from '../support/engine.ts';
+import { until } from '../support/fault-scene.ts';
 import { runThroughKills } from '../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { SHORT_LEASE } from '../support/spawn-worker.ts';
@@ -110,7 +111,7 @@ describe('a purge that takes along what references its rows', () => {
     const throttle = { ...STEADY, dutyCycle: 0.02, batchRows: 50, batchMs: 2 };
     const runId = await engine.queue({ name: 'customers' }, PURGE, { throttle });
     const working = engine.work(runId);
-    while ((await requireRun(engine.deps.store, runId)).progress.rowsDone === 0) await sleep(20);
+    await until(engine, runId, ({ progress }) => progress.rowsDone > 0);
     await engine.deps.store.prisma.run.update({ where: { id: runId }, data: { state: 'CANCELLING' } });
     expect((await working).state).toBe('CANCELLED');
     expect(await one('SELECT count(*)::int AS n FROM customers WHERE old')).toBeGreaterThan(0);

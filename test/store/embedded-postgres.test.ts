@@ -44,7 +44,7 @@ interface Member {
 }
 
 async function member(ids: object = {}): Promise<Member> {
-  const child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', PROGRAM, folder], {
+  const child = spawn(process.execPath, [PROGRAM, folder], {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'inherit'],
     ...ids,
