@@ -74,8 +74,13 @@ export async function createFile(store: Folder, location: string): Promise<FileH
   await guarded(() => mkdir(path.dirname(file), { recursive: true, mode: 0o700 }));
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
   const handle = await guarded(() => open(file, flags, 0o600));
-  await syncFolder(path.dirname(file));
-  await syncFolder(store.root);
+  try {
+    await syncFolder(path.dirname(file));
+    await syncFolder(store.root);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
   return handle;
 }
 
