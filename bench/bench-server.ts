@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import pg from 'pg';
 import { missing } from '../test/support/installations.ts';
 import { startServer } from '../test/support/server.ts';
@@ -11,7 +12,7 @@ const DURABLE = {
   synchronous_commit: 'on',
   full_page_writes: 'on',
   autovacuum: 'off',
-  shared_buffers: '2GB',
+  shared_buffers: `${Math.round(totalmem() / 2 ** 22)}MB`, // a quarter of the memory, as is usual
   min_wal_size: '8GB',
   max_wal_size: '16GB',
   checkpoint_timeout: '1h',

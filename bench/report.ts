@@ -71,15 +71,15 @@ export function limitsOf({ purges, archive, oldSnapshot, sizes, demo }: Results)
       (is) => is >= 0.9,
     ),
     limit(
-      'purge, rows a second, slowest size against fastest',
+      'purge, rows a second, each size against the smaller one before it',
       '0.8 or more',
-      evenness(sizes, 'purge'),
+      leastOfNext(sizes, 'purge'),
       (is) => is >= 0.8,
     ),
     limit(
-      'archive, rows a second, slowest size against fastest',
+      'archive, rows a second, each size against the smaller one before it',
       '0.8 or more',
-      evenness(sizes, 'archive'),
+      leastOfNext(sizes, 'archive'),
       (is) => is >= 0.8,
     ),
     limit('peak memory of the worker', 'under 200 MB', Math.max(...peaks), (is) => is < 200, ' MB'),
@@ -105,9 +105,10 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-function evenness(sizes: readonly Sized[], of: 'purge' | 'archive'): number {
+/** Below 1 where many rows cost more each than few. */
+function leastOfNext(sizes: readonly Sized[], of: 'purge' | 'archive'): number {
   const rates = sizes.map((one) => rate([one[of]]));
-  return Math.min(...rates) / Math.max(...rates);
+  return Math.min(...rates.slice(1).map((next, i) => next / (rates[i] ?? NaN)));
 }
 
 /** A figure and whether it holds. */
@@ -166,7 +167,8 @@ ${oursLine(archive)}
 ## Beside an old snapshot
 
 Another session keeps a snapshot from before the first batch, as a report or a backup does. The usual loop, \`DELETE ... WHERE id IN (SELECT id ... LIMIT
-1000)\`, walks over all rows that it has deleted before, again with every turn; it is stopped after a minute. Declutter reads each block once.
+1000)\`, walks over all rows that it has deleted before, again with every turn; it is stopped after a minute. Declutter reads each block once. (Where a table is larger than a quarter of the shared buffers,
+the loop's scans may begin where the last one stopped, which hides it; here the table is smaller.)
 
 | | rows/s | rows/s, whole run | ratio | batches, p50 / p99 / longest ms |
 |---|---|---|---|---|
