@@ -167,7 +167,7 @@ ${oursLine(archive)}
 ## Beside an old snapshot
 
 Another session keeps a snapshot from before the first batch, as a report or a backup does. The usual loop, \`DELETE ... WHERE id IN (SELECT id ... LIMIT
-1000)\`, walks over all rows that it has deleted before, again with every turn; it is stopped after a minute. Declutter reads each block once. (Where a table is larger than a quarter of the shared buffers,
+1000)\`, walks over all rows that it has deleted before, again with every turn, until all are gone. Declutter reads each block once. (Where a table is larger than a quarter of the shared buffers,
 the loop's scans may begin where the last one stopped, which hides it; here the table is smaller.)
 
 | | rows/s | rows/s, whole run | ratio | batches, p50 / p99 / longest ms |

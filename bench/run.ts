@@ -62,8 +62,8 @@ async function peer(name: string, work: Promise<Measured>): Promise<Measured> {
   return measured;
 }
 
-/** Seconds that the usual loop is given beside an old snapshot. */
-const LOOP_SECONDS = 60;
+/** Seconds after which the usual loop is given up beside an old snapshot: it comes to an end in some minutes. */
+const LOOP_SECONDS = 600;
 
 /** Work beside a session that keeps a snapshot from before it, as a report or a backup does. */
 async function besideOldSnapshot<T>(server: BenchServer, database: string, work: () => Promise<T>) {
