@@ -31,6 +31,25 @@ async function listInto(
   );
 }
 
+/** The first block, from one on, behind which no row is that anybody new would see; looked for from the end. */
+export async function endOfRows(place: Place, block: number): Promise<number> {
+  for (let end = await countBlocks(place); end > block; end -= BLOCKS_AT_ONCE) {
+    const last = await lastBlock(place, Math.max(block, end - BLOCKS_AT_ONCE), end);
+    if (last !== null) return last + 1;
+  }
+  return block;
+}
+
+async function lastBlock({ session, relation }: Place, first: number, end: number): Promise<number | null> {
+  const { last } = await session.transaction(() =>
+    session.one<{ last: number | null }>(sql`
+      SELECT (pg_catalog.max(ctid)::pg_catalog.text::pg_catalog.point)[0] AS last
+        FROM ONLY ${ident(relation.schema, relation.name)}
+       WHERE ctid >= ${blockStart(first)} AND ctid < ${blockStart(end)}`),
+  );
+  return last;
+}
+
 const blockStart = (block: number): Sql => sql`${literal(`(${block},0)`)}::pg_catalog.tid`;
 
 /** How many blocks the table has now. */

@@ -95,7 +95,7 @@ export const reached = (state: CompactState): CompactState => ({
 });
 
 /** Whether VACUUM has given back all that it ever would. */
-export const isGivenBack = ({ goal }: CompactState, blocks: number): boolean =>
+export const isGivenBack = ({ goal }: Pick<CompactState, 'goal'>, blocks: number): boolean =>
   blocks - goal <= leastGiven(blocks);
 
 /** The first descent has found next to no room, and nobody has looked whether the free space map knows all there is. */

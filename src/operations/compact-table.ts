@@ -15,7 +15,7 @@ import {
   rowsIn,
   takeBack,
 } from './compact-moves.ts';
-import { countBlocks, listFrom } from './compact-places.ts';
+import { countBlocks, endOfRows, listFrom } from './compact-places.ts';
 import {
   type CompactState,
   deeper,
@@ -182,20 +182,19 @@ class CompactWork implements BatchWork {
     const done = indexAt(state, 0, this.#context.spec.indexes.length);
     if (isGivenBack(state, this.#blocks))
       return isDoubtful(state, this.#blocks) ? { ...state, phase: 'REREAD' } : done;
-    const isEmpty = (await listFrom(this.#context, state.goal, 1)).size === 0;
-    if (!isEmpty && hasMoved && isWorthwhile(state, this.#blocks)) return nextRound(state, this.#blocks);
-    return (await this.#onceMore(state, isEmpty)) ?? done;
+    const end = await endOfRows(this.#context, state.goal);
+    const hasRows = !isGivenBack(state, end);
+    if (hasRows && hasMoved && isWorthwhile(state, this.#blocks)) return nextRound(state, this.#blocks);
+    return (await this.#onceMore(hasRows ? fromTheEnd(state, this.#blocks) : state, end)) ?? done;
   }
 
-  /**
-   * Somebody has locked the last rows, or uses the table or an old snapshot; null: rows that others have put there since have
-   * nowhere to go. @throws Stop when that goes on
-   */
-  async #onceMore(state: CompactState, isEmpty: boolean): Promise<CompactState | null> {
+  /** Somebody has locked the last rows, or uses the table or an old snapshot; null: rows of others fill the end. @throws Stop */
+  async #onceMore(state: CompactState, end: number): Promise<CompactState | null> {
     const { session, relation } = this.#context;
     const holders = await readHolders(session, relation);
-    if (!isEmpty && holders.length === 0 && state.stuck > 0) return null;
-    const again = onceMore(isEmpty ? state : fromTheEnd(state, this.#blocks));
+    const isFull = state.phase === 'DESCENT' && isGivenBack({ goal: end }, this.#blocks);
+    if (isFull && holders.length === 0 && state.stuck > 0) return null;
+    const again = onceMore(state);
     if (again === null) throw endKept(relation, holders);
     await session.transaction(() => session.query(sql`SELECT pg_catalog.pg_sleep(1)`));
     return again;
