@@ -106,6 +106,8 @@ function withoutValues(message: string): string {
   return message
     .replace(/ got invalid value [\s\S]*?( at "[^"]*")?; /, ' has a value that does not fit$1: ')
     .replace(/(cannot represent [\w\s-]*value): [\s\S]*$/, '$1.')
+    .replace(/(cannot represent (?:an invalid [\w-]+|non string or Date type)) [\s\S]*$/, '$1.')
+    .replace(/(Value is not [\w\s-]*): [\s\S]*$/, '$1.')
     .replace(/Value "[^"]*" does not exist/, 'The value does not exist')
     .replace(/(Expected (?:value of )?type "[^"]*"),? (?:found|but)[\s\S]*$/, '$1.')
     .replace(/ Did you mean [\s\S]*\?$/, '');

@@ -1,5 +1,6 @@
 import { canonicalFilter, type RowFilterInput } from '../domain/filter.ts';
 import type { Principal } from '../domain/principal.ts';
+import { requiredReason } from '../domain/reason.ts';
 import { DeclutterError, notFound } from '../errors.ts';
 import { endHold, findHold, type HoldView, insertHold, listHolds } from '../store/holds.ts';
 import {
@@ -11,7 +12,6 @@ import { placeInLedger, takesHolds } from '../target/ledger-holds.ts';
 import { checkFilterValues } from '../target/row-filter.ts';
 import { BATCH_SETTINGS } from '../target/session.ts';
 import { type PlanContext, type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
-import { requiredReason } from './save-plan.ts';
 
 export interface HoldInput {
   database: string;

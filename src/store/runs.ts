@@ -66,7 +66,7 @@ export interface RunFilter extends PageRequest {
 
 /** Newest first. */
 export async function listRuns(store: Store, filter: RunFilter): Promise<Page<RunView>> {
-  const start = pageStart(filter, 2);
+  const start = pageStart(filter, ['moment', 'id']);
   const runs = await store.prisma.run.findMany({
     where: {
       ...(filter.database == null ? {} : { database: { name: filter.database } }),
