@@ -47,6 +47,13 @@ export async function findRun(store: Store, id: string): Promise<RunView | null>
   return run && viewOf(run);
 }
 
+/** In the order of the ids; null for one that does not exist. */
+export async function findRuns({ prisma }: Store, ids: readonly string[]): Promise<(RunView | null)[]> {
+  const runs = await prisma.run.findMany({ where: { id: { in: [...ids] } } });
+  const views = new Map(runs.map((run) => [run.id, viewOf(run)]));
+  return ids.map((id) => views.get(id) ?? null);
+}
+
 /** @throws NOT_FOUND */
 export async function requireRun(store: Store, id: string): Promise<RunView> {
   const run = await findRun(store, id);
