@@ -127,7 +127,8 @@ export interface ArchiveUseCases {
 }
 
 export interface PolicyUseCases {
-  save(input: input.PolicyInput, by: Principal): Promise<view.PolicyView>;
+  /** With dryRun it says what would be saved. */
+  save(input: input.PolicyInput, dryRun: boolean, by: Principal): Promise<view.PolicyView>;
   remove(name: string, by: Principal): Promise<boolean>;
   /** The same key gives the same plan and run. */
   run(name: string, idempotencyKey: string, waitMs: number, by: Principal): Promise<view.PolicyRunView>;

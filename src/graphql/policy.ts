@@ -124,9 +124,14 @@ export class PolicyResolver {
   @Mutation(() => Policy, { description: 'Saves an intention, in the place of the one with that name.' })
   savePolicy(
     @Arg('input', () => PolicyInput, { description: 'What to do, and when.' }) input: PolicyInput,
+    @Arg('dryRun', () => Boolean, {
+      defaultValue: false,
+      description: 'Checks it, and says what would be saved; changes nothing.',
+    })
+    dryRun: boolean,
     @Ctx() { useCases, principal }: ApiContext,
   ): Promise<PolicyView> {
-    return useCases.policies.save(input, principal);
+    return useCases.policies.save(input, dryRun, principal);
   }
 
   @Mutation(() => Boolean, {

@@ -1,17 +1,17 @@
 import type { Clock } from '../clock.ts';
-import { timetableOf } from '../domain/policy.ts';
+import { type PolicyDraft, timetableOf } from '../domain/policy.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { PolicyOutcome } from '../domain/words.ts';
 import { DeclutterError } from '../errors.ts';
 import type { Store } from '../store/open-store.ts';
 import { askForApproval, type PlanView, requirePlan } from '../store/plans.ts';
-import { type PolicyView, requirePolicy } from '../store/policies.ts';
 import {
   type PolicyTurnView,
   postponeTurn,
   recordPlan,
   renewTurn,
   settleTurn,
+  type TakenTurn,
   unfinishedTurn,
 } from '../store/policy-turns.ts';
 import { findRunByPlan, type RunView } from '../store/runs.ts';
@@ -39,10 +39,15 @@ const RENEW_MS = 20_000;
 /** null: somebody else has taken the turn over. Failures are thrown: it depends on who asked what is done about them. */
 export async function carryOut(
   deps: CarryOutDeps,
-  turn: PolicyTurnView,
+  { turn, policy }: TakenTurn,
   by: Principal | null,
 ): Promise<TurnResult | null> {
-  const policy = await requirePolicy(deps.store, turn.policyName);
+  if (!policy.enabled && turn.planId === null)
+    return settle(deps, turn, {
+      ...NOTHING,
+      outcome: 'MISSED',
+      detail: 'The policy is not enabled any more.',
+    });
   return whileHeld(deps, turn, async () => {
     const unfinished = turn.planId === null ? await unfinishedTurn(deps.store, turn) : null;
     if (unfinished !== null)
@@ -53,7 +58,7 @@ export async function carryOut(
 }
 
 interface Work {
-  readonly policy: PolicyView;
+  readonly policy: PolicyDraft;
   readonly turn: PolicyTurnView;
   /** null: whoever the turn was opened for */
   readonly by: Principal | null;

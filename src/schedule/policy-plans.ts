@@ -1,7 +1,6 @@
 import type { PolicyDraft } from '../domain/policy.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type PlanKind, Role } from '../domain/words.ts';
-import type { PolicyView } from '../store/policies.ts';
 import type { PolicyTurnView } from '../store/policy-turns.ts';
 import type { PlanView } from '../store/plans.ts';
 
@@ -25,7 +24,7 @@ const MAX_REASON = 1_000;
 /** The plan of a turn, in the name of whoever saved the policy or asked for it: nobody approves a plan of their own. */
 export function planOf(
   plan: MakePlan,
-  policy: PolicyView,
+  policy: PolicyDraft,
   turn: PolicyTurnView,
   by: Principal | null,
 ): Promise<PlanView> {

@@ -20,6 +20,8 @@ import {
   lastTurns,
   openTurn,
   type PolicyTurnView,
+  type TakenTurn,
+  thinTurns,
   type TurnRequest,
 } from '../store/policy-turns.ts';
 import { findRunByPlan, findRuns, type RunView } from '../store/runs.ts';
@@ -51,7 +53,7 @@ export function makePolicies(deps: PolicyDeps) {
   const last = batched((names: readonly string[]) => lastTurns(store, names));
   const runs = batched((ids: readonly string[]) => findRuns(store, ids));
   return {
-    save: (input: PolicyInput, by: Principal) => save(deps, input, by),
+    save: (input: PolicyInput, dryRun: boolean, by: Principal) => save(deps, input, dryRun, by),
     remove: async (name: string): Promise<boolean> => {
       if (!(await erasePolicy(store, name))) throw notFound(`The policy "${name}"`);
       return true;
@@ -64,7 +66,13 @@ export function makePolicies(deps: PolicyDeps) {
   };
 }
 
-async function save({ store, clock }: PolicyDeps, input: PolicyInput, by: Principal): Promise<PolicyView> {
+/** With dryRun it says what would be saved. */
+async function save(
+  { store, clock }: PolicyDeps,
+  input: PolicyInput,
+  dryRun: boolean,
+  by: Principal,
+): Promise<PolicyView> {
   const now = clock.now();
   const draft = policyFrom(input, now);
   const { database } = draft.input as unknown as PlannedInput;
@@ -76,8 +84,24 @@ async function save({ store, clock }: PolicyDeps, input: PolicyInput, by: Princi
       `There are ${MAX_POLICIES} policies already. Delete one (deletePolicy) before you save another.`,
     );
   }
-  return writePolicy(store, draft, tickAfterSaving(draft, known, now), { by: by.subject, at: now });
+  const next = tickAfterSaving(draft, known, now);
+  const saved = { by: by.subject, at: now };
+  return dryRun ? draftView(draft, next, known, saved) : writePolicy(store, draft, next, saved);
 }
+
+const draftView = (
+  draft: PolicyDraft,
+  next: Tick | null,
+  known: PolicyView | null,
+  saved: { readonly by: string; readonly at: Date },
+): PolicyView => ({
+  ...draft,
+  nextTickAt: next?.at ?? null,
+  nextRunAt: next?.runsAt ?? null,
+  lastRunId: known?.lastRunId ?? null,
+  savedBy: saved.by,
+  savedAt: saved.at,
+});
 
 /** The tick that is awaited already, when its times are the same: saving a policy again takes no tick away and adds none. */
 function tickAfterSaving(draft: PolicyDraft, known: PolicyView | null, now: Date): Tick | null {
@@ -99,25 +123,31 @@ async function run(
   if (idempotencyKey.trim() === '' || idempotencyKey.length > MAX_KEY)
     throw badInput(`idempotencyKey must have 1 to ${MAX_KEY} characters.`);
   if (!(waitMs >= 0 && waitMs <= MAX_WAIT_MS)) throw badInput(`waitMs must be from 0 to ${MAX_WAIT_MS}.`);
-  const { enabled } = await requirePolicy(deps.store, name);
-  if (!enabled) {
+  const policy = await requirePolicy(deps.store, name);
+  if (!policy.enabled) {
     throw new DeclutterError(
       'PRECONDITION_FAILED',
       `The policy "${name}" is not enabled. Somebody with the role ADMIN can enable it (savePolicy).`,
     );
   }
   const key = createHash('sha256').update(`${by.subject}\n${idempotencyKey}`).digest('hex');
-  const result = await resultOf(deps, { policyName: name, key, requestedBy: by.subject }, by);
+  const result = await resultOf(deps, policy, { policyName: name, key, requestedBy: by.subject }, by);
+  await thinTurns(deps.store, name);
   if (result.run === null || waitMs === 0) return result;
   return { plan: result.plan, run: await deps.wait(result.run.id, waitMs) };
 }
 
 /** The turn of that key: made now, or what has come of it, once whoever holds it knows. */
-async function resultOf(deps: PolicyDeps, request: TurnRequest, by: Principal): Promise<PolicyRunView> {
+async function resultOf(
+  deps: PolicyDeps,
+  policy: PolicyView,
+  request: TurnRequest,
+  by: Principal,
+): Promise<PolicyRunView> {
   const until = deps.clock.monotonicMs() + PATIENCE_MS;
   while (deps.clock.monotonicMs() < until) {
     const mine = await openTurn(deps.store, request);
-    const result = mine && (await carryOutNow(deps, mine, by));
+    const result = mine && (await carryOutNow(deps, { turn: mine, policy }, by));
     if (result) return result;
     const turn = await findTurn(deps.store, request.policyName, request.key);
     if (turn?.planId != null && turn.outcome !== 'PLANNING') return asItIs(deps, turn.planId);
@@ -130,18 +160,14 @@ async function resultOf(deps: PolicyDeps, request: TurnRequest, by: Principal): 
 }
 
 /** null: somebody else has taken the turn over. What fails is as if it had not been asked for. */
-async function carryOutNow(
-  deps: PolicyDeps,
-  turn: PolicyTurnView,
-  by: Principal,
-): Promise<PolicyRunView | null> {
+async function carryOutNow(deps: PolicyDeps, taken: TakenTurn, by: Principal): Promise<PolicyRunView | null> {
   try {
-    const result = await carryOut(deps, turn, by);
+    const result = await carryOut(deps, taken, by);
     if (result === null) return null;
     if (result.plan !== null) return { plan: result.plan, run: result.run };
     throw new DeclutterError('CONFLICT', `${result.detail ?? ''} Wait for it, or cancel it.`);
   } catch (error) {
-    await dropTurn(deps.store, turn);
+    await dropTurn(deps.store, taken.turn);
     throw error;
   }
 }

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Tick, Timetable } from '../domain/policy.ts';
 import type { MissedTicks } from '../domain/words.ts';
-import type { PolicyTurn, Prisma } from './client/client.ts';
+import type { PolicyTurn } from './client/client.ts';
 import type { Store } from './open-store.ts';
-import { COLUMNS, type PolicyTurnView, TURN_MS, turnOf, until } from './policy-turns.ts';
+import { COLUMNS, type PolicyTurnView, turnOf } from './policy-turns.ts';
 
 interface DueRow extends Timetable {
   readonly name: string;
   readonly missed: MissedTicks;
-  readonly savedBy: string;
   readonly nextTickAt: Date;
   readonly nextRunAt: Date;
+  readonly version: string;
   readonly now: Date;
 }
 
@@ -24,57 +24,86 @@ export interface DueTick {
 }
 
 export type TickChoice =
-  /** The tick is treated now, or written down as missed, with why; then the next one is waited for. */
+  /** The tick gets a turn now, or is written down as missed, with why; then the next one is waited for. */
   | { readonly tickAt: Date; readonly missed: string | null; readonly next: Tick | null }
   /** The tick waits, until its window opens. */
   | { readonly waitsUntil: Date };
 
-/** As for the audit chain: a busy machine is no reason to give up. */
-const PATIENCE = { maxWait: 10_000, timeout: 10_000 };
+/** So many policies are looked at together; the others come the next time. */
+const AT_ONCE = 200;
 
 /**
- * Takes the turn of one tick that is due for this process alone; null when none is due. The policy moves to its next tick and the turn is
- * written in one transaction, and a tick has one turn by a unique key: however many look, and whatever their clocks say. WAITS: there may
- * be another.
+ * Gives every tick that is due its turn, for whoever takes that up; those that were missed are given back. A policy moves to its next tick
+ * and the turn is written in one statement, only as long as the policy is what the choice was made for, and a tick has one turn by a
+ * unique key: however many look, and whatever their clocks say.
  * @param now another time than the control store's
  */
-export async function takeTick(
-  { prisma }: Store,
+export async function openTicks(
+  store: Store,
   choose: (due: DueTick) => TickChoice,
   now: Date | null = null,
-): Promise<PolicyTurnView | 'WAITS' | null> {
-  const at = now?.toISOString() ?? null;
-  return prisma.$transaction(async (tx) => {
-    const [row] = await tx.$queryRaw<DueRow[]>`
-      SELECT name, schedule, "timeZone", "window", "jitterSeconds", missed, "savedBy", "nextTickAt", "nextRunAt",
-             coalesce(${at}::timestamptz, now()) AS now
-        FROM policy WHERE enabled AND "nextRunAt" <= coalesce(${at}::timestamptz, now())
-       ORDER BY "nextRunAt", name LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`;
-    if (row === undefined) return null;
-    const choice = choose(dueOf(row));
-    if ('waitsUntil' in choice) {
-      await tx.$executeRaw`UPDATE policy SET "nextRunAt" = ${choice.waitsUntil} WHERE name = ${row.name}`;
-      return 'WAITS';
-    }
-    return (await writeTurn(tx, row, choice)) ?? 'WAITS';
-  }, PATIENCE);
+): Promise<PolicyTurnView[]> {
+  const due = await dueTicks(store, now);
+  if (due.length === 0) return [];
+  return move(
+    store,
+    due.map((row) => moveOf(row, choose(dueOf(row)))),
+  );
 }
 
-async function writeTurn(
-  tx: Prisma.TransactionClient,
-  { name, savedBy }: DueRow,
-  { tickAt, missed, next }: Exclude<TickChoice, { readonly waitsUntil: Date }>,
-): Promise<PolicyTurnView | null> {
-  const [row] = await tx.$queryRaw<PolicyTurn[]>`
-    WITH moved AS (
-      UPDATE policy SET "nextTickAt" = ${next?.at ?? null}::timestamptz, "nextRunAt" = ${next?.runsAt ?? null}::timestamptz
-       WHERE name = ${name})
-    INSERT INTO policy_turn (id, "policyName", key, "tickAt", "requestedBy", outcome, detail, "leaseUntil")
-    VALUES (${randomUUID()}::uuid, ${name}, ${tickAt.toISOString()}, ${tickAt}::timestamptz, ${savedBy},
-            ${missed === null ? 'PLANNING' : 'MISSED'}, ${missed}, ${missed === null ? until(TURN_MS) : null})
+const dueTicks = ({ prisma }: Store, now: Date | null): Promise<DueRow[]> => {
+  const at = now?.toISOString() ?? null;
+  return prisma.$queryRaw<DueRow[]>`
+    SELECT name, schedule, "timeZone", "window", "jitterSeconds", missed, "nextTickAt", "nextRunAt", xmin::text AS version,
+           coalesce(${at}::timestamptz, now()) AS now
+      FROM policy WHERE enabled AND "nextRunAt" <= coalesce(${at}::timestamptz, now())
+     ORDER BY "nextRunAt", name LIMIT ${AT_ONCE}`;
+};
+
+/** What becomes of a policy; without a key there is no turn yet. */
+interface Move {
+  readonly name: string;
+  readonly version: string;
+  readonly id: string;
+  readonly key: string | null;
+  readonly tickAt: Date | null;
+  readonly missed: string | null;
+  readonly nextTickAt: Date | null;
+  readonly nextRunAt: Date | null;
+}
+
+function moveOf({ name, version, nextTickAt }: DueRow, choice: TickChoice): Move {
+  const policy = { name, version, id: randomUUID() };
+  if ('waitsUntil' in choice)
+    return { ...policy, key: null, tickAt: null, missed: null, nextTickAt, nextRunAt: choice.waitsUntil };
+  const { tickAt, missed, next } = choice;
+  const then = { nextTickAt: next?.at ?? null, nextRunAt: next?.runsAt ?? null };
+  return { ...policy, key: tickAt.toISOString(), tickAt, missed, ...then };
+}
+
+/**
+ * Rows are locked in the order of their names; one that another process moves at this moment is left to that. Turns that nobody asks for
+ * any more go at the same time. @returns turns of ticks that were missed
+ */
+async function move({ prisma }: Store, moves: readonly Move[]): Promise<PolicyTurnView[]> {
+  const rows = await prisma.$queryRaw<PolicyTurn[]>`
+    WITH given AS (
+      SELECT * FROM jsonb_to_recordset(${JSON.stringify(moves)}::jsonb) AS m(name text, version text, id uuid, key text, "tickAt" timestamptz,
+                                                                          missed text, "nextTickAt" timestamptz, "nextRunAt" timestamptz)),
+    mine AS (
+      SELECT m.* FROM policy p JOIN given m ON m.name = p.name AND m.version = p.xmin::text
+       ORDER BY p.name FOR NO KEY UPDATE OF p SKIP LOCKED),
+    moved AS (
+      UPDATE policy p SET "nextTickAt" = m."nextTickAt", "nextRunAt" = m."nextRunAt" FROM mine m WHERE p.name = m.name
+      RETURNING m.*, p."savedBy"),
+    thinned AS (
+      DELETE FROM policy_turn t USING mine m WHERE t."policyName" = m.name AND t."createdAt" < now() - interval '90 days')
+    INSERT INTO policy_turn (id, "policyName", key, "tickAt", "requestedBy", outcome, detail, attempt)
+    SELECT id, name, key, "tickAt", "savedBy", CASE WHEN missed IS NULL THEN 'PLANNING' ELSE 'MISSED' END, missed, 0
+      FROM moved WHERE key IS NOT NULL
     ON CONFLICT ("policyName", key) DO NOTHING
     RETURNING ${COLUMNS}`;
-  return row === undefined ? null : turnOf(row);
+  return rows.map(turnOf).filter(({ outcome }) => outcome === 'MISSED');
 }
 
 function dueOf(row: DueRow): DueTick {

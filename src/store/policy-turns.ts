@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { PolicyDraft } from '../domain/policy.ts';
 import type { PolicyOutcome } from '../domain/words.ts';
 import { type PolicyTurn, Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
@@ -16,6 +17,12 @@ export interface PolicyTurnView {
   readonly attempt: number;
   readonly planId: string | null;
   readonly runId: string | null;
+}
+
+/** A turn that the caller holds, and the policy as it was then. */
+export interface TakenTurn {
+  readonly turn: PolicyTurnView;
+  readonly policy: PolicyDraft;
 }
 
 /** Whoever does not renew a turn within this has lost it. */
@@ -62,18 +69,21 @@ export async function lastTurns(
   return names.map((name) => turns.get(name) ?? null);
 }
 
-/** Takes up a turn whose process was lost, or whose plan somebody has decided on meanwhile; null when there is none. */
-export async function takeTurn({ prisma }: Store): Promise<PolicyTurnView | null> {
-  const rows = await prisma.$queryRaw<PolicyTurn[]>`
+/** Takes up a turn that nobody holds: one that is new, whose process was lost, or whose plan somebody has decided on meanwhile; null when there is none. */
+export async function takeTurn({ prisma }: Store): Promise<TakenTurn | null> {
+  const [row] = await prisma.$queryRaw<(PolicyTurn & { readonly policy: PolicyDraft })[]>`
     UPDATE policy_turn SET outcome = 'PLANNING', attempt = attempt + 1, "leaseUntil" = ${until(TURN_MS)}
-     WHERE id = (
+      FROM policy y
+     WHERE y.name = "policyName" AND policy_turn.id = (
       SELECT t.id FROM policy_turn t JOIN policy y ON y.name = t."policyName" LEFT JOIN plan p ON p.id = t."planId"
        WHERE t.outcome IN ('PLANNING', 'WAITING') AND (t."leaseUntil" IS NULL OR t."leaseUntil" <= now())
          AND CASE t.outcome WHEN 'PLANNING' THEN t."tickAt" IS NOT NULL
                             ELSE (y.enabled OR p.state <> 'APPROVED') AND p.state <> 'NEEDS_APPROVAL' OR p."expiresAt" <= now() END
        ORDER BY t."createdAt", t.id LIMIT 1 FOR NO KEY UPDATE OF t SKIP LOCKED)
-    RETURNING ${COLUMNS}`;
-  return first(rows);
+    RETURNING ${COLUMNS}, to_jsonb(y) AS policy`;
+  if (row === undefined) return null;
+  const { policy, ...turn } = row;
+  return { turn: turnOf(turn), policy };
 }
 
 /** @returns false when somebody else has taken it over */
@@ -142,7 +152,7 @@ export async function unfinishedTurn({ prisma }: Store, turn: PolicyTurnView): P
   return rows[0]?.detail ?? null;
 }
 
-/** Turns of this policy that are so old that nobody asks for them. */
+/** Turns of this policy that are so old that nobody asks for them; those of its ticks go by themselves. */
 export async function thinTurns({ prisma }: Store, policyName: string): Promise<void> {
   await prisma.$executeRaw`
     DELETE FROM policy_turn WHERE "policyName" = ${policyName} AND "createdAt" < now() - interval '90 days'`;

@@ -45,7 +45,7 @@ type Tally = Map<string, number>;
 
 async function attempt(operation: RandomOperation, seen: Tally): Promise<string | null> {
   const reply = await scene.ask(operation.client, operation.query, operation.variables);
-  const code = String(reply.errors[0]?.extensions['code'] ?? 'OK');
+  const code = reply.errors.length === 0 ? 'OK' : String(reply.errors[0]?.extensions['code']);
   const kind = `${code === 'OK' ? `${operation.kind} ` : ''}${code}`;
   seen.set(kind, (seen.get(kind) ?? 0) + 1);
   scene.answers.length = 0;

@@ -127,11 +127,9 @@ export function valueSource(random: Random, words: Words): ValueSource {
     const isText = /^(String|ID)!?$/.test(String(type));
     if (!isText && random.chance(0.02)) return wrong(name);
     if (!isNonNullType(type) && random.chance(0.05)) return null;
-    const inner = getNullableType(type) as GraphQLInputType;
+    const inner: GraphQLInputType = getNullableType(type);
     if (isListType(inner))
-      return Array.from({ length: random.below(3) }, () =>
-        value(inner.ofType as GraphQLInputType, name, depth + 1),
-      );
+      return Array.from({ length: random.below(3) }, () => value(inner.ofType, name, depth + 1));
     if (isEnumType(inner)) return random.pick(inner.getValues()).name;
     if (!isInputObjectType(inner)) return (scalars[inner.name] ?? (() => 'x'))(name);
     const fields = Object.values(inner.getFields());

@@ -31,7 +31,7 @@ const forged = async (scene: Scene, forge: (parts: string[], scene: Scene) => st
 
 function signedByPublicKey([, payload = '']: string[], { issuer }: Scene): string {
   const { d: _private, ...jwk } = issuer.privateKey;
-  const pem = createPublicKey({ key: jwk as never, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+  const pem = createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
   const header = base64({ alg: 'HS256', typ: 'at+jwt', kid: jwk.kid });
   const signature = createHmac('sha256', pem).update(`${header}.${payload}`).digest('base64url');
   return `${header}.${payload}.${signature}`;

@@ -122,7 +122,7 @@ export const TRANSPORT: readonly Row[] = [
       },
     },
     async (scene, { path, headers }) =>
-      say(await withToken(scene, { method: 'GET', headers: headers as never }, `/graphql${path}`)),
+      say(await withToken(scene, { method: 'GET', headers: headers }, `/graphql${path}`)),
   ),
   ...rows('T10', '405 allow: POST', { PUT: 'PUT', DELETE: 'DELETE', TRACE: 'TRACE' }, byMethod),
   ...rows(

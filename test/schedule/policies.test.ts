@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { carryOut } from '../../src/schedule/carry-out.ts';
 import { chooseTick } from '../../src/schedule/choose-tick.ts';
-import { takeTick } from '../../src/store/policy-ticks.ts';
+import { openTicks } from '../../src/store/policy-ticks.ts';
+import { takeTurn } from '../../src/store/policy-turns.ts';
 import { APPROVER, makePlanning, OPERATOR, type Planning } from '../planning/planning.ts';
 import { eventually } from '../support/eventually.ts';
 import { ADA, policyInput, policyScene } from './policy-scene.ts';
@@ -30,7 +31,7 @@ describe('policies', () => {
   const toldOf = (count: number) => eventually(`${count} results`, () => scene.told.length >= count);
 
   it('make their plan at the tick and start it by themselves below their limits', async () => {
-    const saved = await scene.policies.save(policyInput({ autoStartMaxRows: 100 }), ADA);
+    const saved = await scene.policies.save(policyInput({ autoStartMaxRows: 100 }), false, ADA);
     expect(saved).toMatchObject({
       kind: 'PURGE',
       nextRunAt: new Date('2026-06-01T11:00:00Z'),
@@ -63,7 +64,7 @@ describe('policies', () => {
   });
 
   it('wait for approval above their limits, say so, and start by themselves once somebody else has approved', async () => {
-    await scene.policies.save(policyInput({ autoStartMaxRows: 99 }), ADA);
+    await scene.policies.save(policyInput({ autoStartMaxRows: 99 }), false, ADA);
     scene.startRounds();
     at('01T11:00:00');
     await toldOf(1);
@@ -83,7 +84,7 @@ describe('policies', () => {
   });
 
   it('start nothing that somebody has rejected, and go on with the next tick', async () => {
-    await scene.policies.save(policyInput({ autoStartMaxRows: 0 }), ADA);
+    await scene.policies.save(policyInput({ autoStartMaxRows: 0 }), false, ADA);
     scene.startRounds();
     at('01T11:00:00');
     await toldOf(1);
@@ -95,7 +96,7 @@ describe('policies', () => {
   });
 
   it('never overlap: a tick that comes while their run is at work starts nothing', async () => {
-    await scene.policies.save(policyInput(), ADA);
+    await scene.policies.save(policyInput(), false, ADA);
     scene.startRounds();
     at('01T11:00:00');
     await toldOf(1);
@@ -112,8 +113,8 @@ describe('policies', () => {
   });
 
   it('leave out what nobody was there for, or make one run for all of it', async () => {
-    await scene.policies.save(policyInput(), ADA);
-    await scene.policies.save(policyInput({ name: 'diligent', missed: 'ONCE' }), ADA);
+    await scene.policies.save(policyInput(), false, ADA);
+    await scene.policies.save(policyInput({ name: 'diligent', missed: 'ONCE' }), false, ADA);
     at('01T17:30:00');
     scene.startRounds();
     await toldOf(2);
@@ -132,7 +133,7 @@ describe('policies', () => {
 
   it('make up for missed ticks within their window only', async () => {
     const window = { from: '22:00', to: '06:00' };
-    await scene.policies.save(policyInput({ schedule: '0 23 * * *', missed: 'ONCE', window }), ADA);
+    await scene.policies.save(policyInput({ schedule: '0 23 * * *', missed: 'ONCE', window }), false, ADA);
     at('02T08:00:00');
     scene.startRounds();
     const opening = Date.parse('2026-06-02T22:00:00Z');
@@ -150,7 +151,7 @@ describe('policies', () => {
   });
 
   it('say what failed, and go on with the next tick', async () => {
-    await scene.policies.save(policyInput(), ADA);
+    await scene.policies.save(policyInput(), false, ADA);
     await planning.target.run('ALTER TABLE event RENAME TO occasion');
     scene.startRounds();
     at('01T11:00:00');
@@ -166,12 +167,13 @@ describe('policies', () => {
   });
 
   it('make one run of a tick whose process was lost while it planned, and of one that comes back too late', async () => {
-    await scene.policies.save(policyInput(), ADA);
+    await scene.policies.save(policyInput(), false, ADA);
     at('01T11:00:00');
-    const lost = await takeTick(planning.store, chooseTick, scene.time.now);
-    if (lost === null || lost === 'WAITS') throw new TypeError('no tick');
+    await openTicks(planning.store, chooseTick, scene.time.now);
+    const lost = await takeTurn(planning.store);
+    if (lost === null) throw new TypeError('no turn');
     await planning.store.prisma.policyTurn.update({
-      where: { id: lost.id },
+      where: { id: lost.turn.id },
       data: { leaseUntil: new Date(0) },
     });
     scene.startRounds();
@@ -183,7 +185,7 @@ describe('policies', () => {
 
   describe('by hand', () => {
     it('give the same plan and run for the same key, however many ask at once', async () => {
-      await scene.policies.save(policyInput({ schedule: null }), ADA);
+      await scene.policies.save(policyInput({ schedule: null }), false, ADA);
       const asked = await Promise.all(
         Array.from({ length: 5 }, () => scene.policies.run('nightly', 'build-7', 0, OPERATOR)),
       );
@@ -195,7 +197,7 @@ describe('policies', () => {
     });
 
     it('refuse a second run while one is at work, and the key can be used again', async () => {
-      await scene.policies.save(policyInput({ schedule: null }), ADA);
+      await scene.policies.save(policyInput({ schedule: null }), false, ADA);
       const { run } = await scene.policies.run('nightly', 'one', 0, OPERATOR);
       const second = () => scene.policies.run('nightly', 'two', 0, OPERATOR);
       await expect(second()).rejects.toMatchObject({
@@ -207,14 +209,14 @@ describe('policies', () => {
     });
 
     it('give a plan without a run when it is blocked or waits for approval', async () => {
-      await scene.policies.save(policyInput({ schedule: null, autoStartMaxRows: 1 }), ADA);
+      await scene.policies.save(policyInput({ schedule: null, autoStartMaxRows: 1 }), false, ADA);
       expect(await scene.policies.run('nightly', 'one', 0, OPERATOR)).toMatchObject({
         plan: { state: 'NEEDS_APPROVAL' },
         run: null,
       });
       const blocked = policyInput({ name: 'blocked', schedule: null });
       blocked.purge!.limits = { maxRows: 1 };
-      await scene.policies.save(blocked, ADA);
+      await scene.policies.save(blocked, false, ADA);
       expect(await scene.policies.run('blocked', 'one', 0, OPERATOR)).toMatchObject({
         plan: { state: 'BLOCKED' },
         run: null,
@@ -222,7 +224,7 @@ describe('policies', () => {
     });
 
     it('are refused when they are not enabled or do not exist', async () => {
-      await scene.policies.save(policyInput({ enabled: false }), ADA);
+      await scene.policies.save(policyInput({ enabled: false }), false, ADA);
       expect(await scene.policies.find('nightly')).toMatchObject({ nextRunAt: null });
       await expect(scene.policies.run('nightly', 'k', 0, OPERATOR)).rejects.toMatchObject({
         code: 'PRECONDITION_FAILED',
@@ -235,12 +237,36 @@ describe('policies', () => {
     });
   });
 
+  it('are not carried out when they were disabled before a worker came to them', async () => {
+    await scene.policies.save(policyInput(), false, ADA);
+    at('01T11:00:00');
+    await openTicks(planning.store, chooseTick, scene.time.now);
+    await scene.policies.save(policyInput({ enabled: false }), false, ADA);
+    scene.startRounds();
+    await toldOf(1);
+    expect(scene.told[0]!.result).toMatchObject({ outcome: 'MISSED', plan: null });
+    expect(await runs()).toBe(0);
+  });
+
+  it('are checked and shown as they would be saved, and change nothing, in a dry run', async () => {
+    const shown = await scene.policies.save(policyInput({ autoStartMaxRows: 7 }), true, ADA);
+    expect(shown).toMatchObject({
+      autoStartMaxRows: 7,
+      savedBy: 'ada',
+      nextRunAt: new Date('2026-06-01T11:00:00Z'),
+    });
+    await expect(scene.policies.save(policyInput({ schedule: 'sometimes' }), true, ADA)).rejects.toThrow(
+      /schedule/,
+    );
+    expect(await scene.policies.list()).toEqual([]);
+  });
+
   it('keep the tick that is awaited when they are saved again, unless their times have changed', async () => {
-    await scene.policies.save(policyInput(), ADA);
+    await scene.policies.save(policyInput(), false, ADA);
     at('01T11:00:01');
-    const again = await scene.policies.save(policyInput({ autoStartMaxRows: 5 }), ADA);
+    const again = await scene.policies.save(policyInput({ autoStartMaxRows: 5 }), false, ADA);
     expect(again.nextRunAt).toEqual(new Date('2026-06-01T11:00:00Z'));
-    const moved = await scene.policies.save(policyInput({ schedule: '30 * * * *' }), ADA);
+    const moved = await scene.policies.save(policyInput({ schedule: '30 * * * *' }), false, ADA);
     expect(moved.nextRunAt).toEqual(new Date('2026-06-01T11:30:00Z'));
   });
 
@@ -253,20 +279,22 @@ describe('policies', () => {
     [{ purge: { ...policyInput().purge!, throttle: { dutyCycle: 7 } } }, /dutyCycle/],
     [{ purge: { ...policyInput().purge!, database: 'elsewhere' } }, /elsewhere/],
   ])('are refused when they make no sense: %j', async (change, message) => {
-    await expect(scene.policies.save(policyInput(change), ADA)).rejects.toThrow(message);
+    await expect(scene.policies.save(policyInput(change), false, ADA)).rejects.toThrow(message);
     expect(await scene.policies.list()).toEqual([]);
   });
 
   it("are due by the control store's clock, whatever that of a worker says", async () => {
-    await scene.policies.save(policyInput(), ADA);
+    await scene.policies.save(policyInput(), false, ADA);
     const due = (afterMs: number) =>
       planning.store.prisma.policy.update({
         where: { name: 'nightly' },
         data: { nextRunAt: new Date(Date.now() + afterMs) },
       });
     await due(60_000);
-    expect(await takeTick(planning.store, chooseTick)).toBeNull();
+    await openTicks(planning.store, chooseTick);
+    expect(await turns()).toEqual([]);
     await due(-1_000);
-    expect(await takeTick(planning.store, chooseTick)).toMatchObject({ policyName: 'nightly' });
+    await openTicks(planning.store, chooseTick);
+    expect(await turns()).toMatchObject([{ policyName: 'nightly', outcome: 'PLANNING', attempt: 0 }]);
   });
 });
