@@ -63,7 +63,7 @@ export async function composeAuditCheck(
   const url = config.store.url ?? (embedded as Embedded).url;
   await requireMigrated(url);
   const store = stack.adopt(await openStore(url), (opened) => opened.close());
-  return makeAudit(store).verify(seen);
+  return await makeAudit(store).verify(seen); // the store is closed at the end of this function
 }
 
 /** What was opened before a failure is closed again. */
