@@ -65,7 +65,6 @@ async function commands(wanted: string | undefined): Promise<Command> {
 /** The client stays out of the processes of the server, which have no use for it. */
 async function addClient(program: Command, env: Environment): Promise<void> {
   const { addClientCommands } = await import('./cli/client/commands.ts');
-  const ours = new Set(program.commands);
   const { host, port } = loadConfig(env).http;
   const local = async () => {
     const { localToken } = await import('./compose/embedded-clients.ts');
@@ -77,7 +76,6 @@ async function addClient(program: Command, env: Environment): Promise<void> {
     { ...env, DECLUTTER_URL: env['DECLUTTER_URL'] || `http://${host}:${port}` },
     local,
   );
-  for (const command of program.commands) if (!ours.has(command)) command.exitOverride();
 }
 
 type Compose = typeof import('./compose.ts');
