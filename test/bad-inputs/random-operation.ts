@@ -115,9 +115,9 @@ class Draft {
 }
 
 function literal(value: unknown, type: GraphQLInputType): string {
-  const inner = isNonNullType(type) ? (type.ofType) : type;
+  const inner = isNonNullType(type) ? type.ofType : type;
   if (Array.isArray(value)) {
-    const item = isListType(inner) ? (inner.ofType) : inner;
+    const item = isListType(inner) ? inner.ofType : inner;
     return `[${value.map((member) => literal(member, item)).join(', ')}]`;
   }
   if (isEnumType(inner) && typeof value === 'string') return value;
