@@ -1,9 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { type Environment, loadConfig, processEnvironment } from './config.ts';
-import { DeclutterError, type ErrorCode } from './errors.ts';
+import { badInput, DeclutterError, type ErrorCode } from './errors.ts';
 import { makeLog } from './log.ts';
 import type { Running } from './compose.ts';
 import type { Setting } from './compose/parts.ts';
+import type { AuditMark } from './store/audit.ts';
 
 /** docs/configuration.md has the same table. */
 const EXIT = { done: 0, failed: 1, usage: 64, unavailable: 69, interrupted: 75, configuration: 78 } as const;
@@ -53,6 +54,7 @@ async function commands(wanted: string | undefined): Promise<Command> {
     service('work', 'a worker only', env, (compose) => compose.composeWorker),
     migrateCommand(env),
     tokenCommand(env),
+    auditCommand(env),
     demoCommand(env),
   ];
   for (const command of serverCommands) program.addCommand(command.exitOverride());
@@ -63,7 +65,6 @@ async function commands(wanted: string | undefined): Promise<Command> {
 /** The client stays out of the processes of the server, which have no use for it. */
 async function addClient(program: Command, env: Environment): Promise<void> {
   const { addClientCommands } = await import('./cli/client/commands.ts');
-  const ours = new Set(program.commands);
   const { host, port } = loadConfig(env).http;
   const local = async () => {
     const { localToken } = await import('./compose/embedded-clients.ts');
@@ -75,7 +76,6 @@ async function addClient(program: Command, env: Environment): Promise<void> {
     { ...env, DECLUTTER_URL: env['DECLUTTER_URL'] || `http://${host}:${port}` },
     local,
   );
-  for (const command of program.commands) if (!ours.has(command)) command.exitOverride();
 }
 
 type Compose = typeof import('./compose.ts');
@@ -137,6 +137,35 @@ function tokenCommand(env: Environment): Command {
       const { composeToken } = await import('./compose/embedded-clients.ts');
       process.stdout.write(`${await composeToken(loadConfig(env), client)}\n`);
     });
+}
+
+function auditCommand(env: Environment): Command {
+  const verify = new Command('verify')
+    .description('reads the whole audit trail and names the first event that is not as it was written')
+    .option(
+      '--seen <sequence:hash>',
+      'what it printed earlier, kept elsewhere: shows that the end was cut off',
+    )
+    .exitOverride()
+    .action(async ({ seen }: { seen?: string }) => {
+      const mark = seen === undefined ? undefined : markOf(seen);
+      const { composeAuditCheck } = await import('./compose.ts');
+      const verdict = await composeAuditCheck(settingOf(env), mark);
+      if (!verdict.ok) process.exitCode = EXIT.failed;
+      process.stdout.write(
+        verdict.ok
+          ? `The audit trail is whole: ${verdict.checked} events.\n${verdict.checked}:${verdict.head}\n`
+          : `Event ${verdict.sequence} of the audit trail is not as it was written: ${verdict.problem}.\n`,
+      );
+    });
+  return new Command('audit').description('checks the audit trail').addCommand(verify);
+}
+
+function markOf(text: string): AuditMark {
+  const [, sequence, hash] = /^(\d{1,9}):([0-9a-f]{64})$/.exec(text) ?? [];
+  if (sequence === undefined || hash === undefined)
+    throw badInput('--seen takes what audit verify printed earlier: a number, a colon and a hash.');
+  return { sequence: Number(sequence), hash };
 }
 
 function demoCommand(env: Environment): Command {

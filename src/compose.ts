@@ -1,8 +1,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Parts, openParts, type Setting } from './compose/parts.ts';
 import { openWorker } from './compose/worker.ts';
-import { startEmbedded } from './store/embedded-postgres.ts';
-import { migrate } from './store/migrate.ts';
+import { type AuditMark, type AuditVerdict, makeAudit } from './store/audit.ts';
+import { type Embedded, startEmbedded } from './store/embedded-postgres.ts';
+import { migrate, requireMigrated } from './store/migrate.ts';
+import { openStore } from './store/open-store.ts';
 
 // The only place where parts are put together. Workers are many and small: what only the API needs (GraphQL, HTTP, OAuth) is
 // imported when an API is wanted.
@@ -48,6 +50,20 @@ export async function composeMigration({ config, log }: Setting): Promise<string
   if (config.store.url !== null) return migrate(config.store.url);
   const embedded = await startEmbedded(config.dataDir, log);
   return migrate(embedded.url).finally(() => embedded.stop());
+}
+
+/** Reads the whole audit trail. */
+export async function composeAuditCheck(
+  { config, log }: Setting,
+  seen: AuditMark | undefined,
+): Promise<AuditVerdict> {
+  await using stack = new AsyncDisposableStack();
+  const embedded = config.store.url === null ? await startEmbedded(config.dataDir, log) : null;
+  if (embedded) stack.defer(() => embedded.stop());
+  const url = config.store.url ?? (embedded as Embedded).url;
+  await requireMigrated(url);
+  const store = stack.adopt(await openStore(url), (opened) => opened.close());
+  return await makeAudit(store).verify(seen); // the store is closed at the end of this function
 }
 
 /** What was opened before a failure is closed again. */

@@ -126,6 +126,11 @@ describe('with a control store of its own', () => {
       code: 0,
       stdout: 'The control store is up to date.\n',
     });
+    const whole = `The audit trail is whole: 0 events.\n0:${'0'.repeat(64)}\n`;
+    expect(await run(['audit', 'verify'], env)).toMatchObject({ code: 0, stdout: whole });
+    const cut = await run(['audit', 'verify', '--seen', `7:${'a'.repeat(64)}`], env);
+    expect(cut).toMatchObject({ code: 1, stdout: expect.stringMatching(/^Event 1 .* up to 7,/) });
+    expect(await run(['audit', 'verify', '--seen', '7'], env)).toMatchObject({ code: 64, stdout: '' });
     const worker = start(['work'], env);
     await worker.says('the worker takes runs');
     worker.child.kill('SIGTERM');

@@ -1,5 +1,6 @@
 import type { Bloat, TableFigures } from '../domain/finding.ts';
 import type { Principal } from '../domain/principal.ts';
+import { requiredReason } from '../domain/reason.ts';
 import { badInput, notFound } from '../errors.ts';
 import { findDatabase, findDatabaseById } from '../store/databases.ts';
 import { type FindingQuery, suppressFinding, unsuppressFinding } from '../store/findings.ts';
@@ -35,7 +36,7 @@ export function makeAnalysisUseCases(deps: AnalysisDeps) {
       remembered.findings(await chosen(deps, { databaseId, databaseName }), query),
     suppress: async (id: string, reason: string, until: Date | null, by: Principal) =>
       suppressFinding(deps.store, id, {
-        reason: checkedReason(reason),
+        reason: requiredReason(reason).trim(),
         until: checkedUntil(until, deps.clock.now()),
         by: by.subject,
       }),
@@ -166,14 +167,11 @@ const ownerOf = (schema: string, index: string) => sql`
     JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace
    WHERE n.nspname = ${schema} AND x.relname = ${index}`;
 
-function checkedReason(reason: string): string {
-  const text = reason.trim();
-  if (text === '' || text.length > 1_000)
-    throw badInput('A finding is suppressed with a reason, of at most 1 000 characters.');
-  return text;
-}
+/** A time that PostgreSQL cannot keep is no time that anybody means. */
+const LONGEST_SILENCE_MS = 100 * 365 * 86_400_000;
 
 function checkedUntil(until: Date | null, now: Date): Date | null {
-  if (until !== null && until <= now) throw badInput('until must be a time to come.');
+  if (until !== null && !(until > now && until.getTime() - now.getTime() <= LONGEST_SILENCE_MS))
+    throw badInput('until must be a time to come, within 100 years.');
   return until;
 }

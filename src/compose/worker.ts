@@ -12,8 +12,12 @@ import { purge } from '../operations/kinds/purge.ts';
 import { reindex } from '../operations/kinds/reindex.ts';
 import { reorganization } from '../operations/kinds/reorganization.ts';
 import { restore } from '../operations/kinds/restore.ts';
+import type { CarryOutDeps } from '../schedule/carry-out.ts';
+import { startPolicyRounds } from '../schedule/policy-rounds.ts';
 import { startSnapshotRounds } from '../schedule/snapshot-rounds.ts';
+import { makeTellPolicy } from '../schedule/tell-policy.ts';
 import { startVerificationRounds } from '../schedule/verification-rounds.ts';
+import { makeAudit } from '../store/audit.ts';
 import { loadPlan } from './load-plan.ts';
 import type { Parts } from './parts.ts';
 
@@ -36,7 +40,7 @@ const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
   ].map((operation) => [operation.kind, operation as unknown as Operation]),
 );
 
-/** Takes runs, and the snapshots that are due, from now on. */
+/** Takes runs, and the policies and snapshots that are due, from now on. */
 export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Promise<void> {
   const { config, store } = parts;
   setFailpoints(config.failpoints);
@@ -56,6 +60,12 @@ export async function openWorker(parts: Parts, stack: AsyncDisposableStack): Pro
     });
     stack.defer(() => rounds.stop());
   }
+  const policies = startPolicyRounds({
+    ...parts,
+    ...policyWork(parts),
+    tell: makeTellPolicy({ ...parts, audit: makeAudit(store) }),
+  });
+  stack.defer(() => policies.stop());
   const worker = await startWorker({
     ...parts,
     times: config.lease,
@@ -78,4 +88,13 @@ async function takeSnapshot(parts: Parts, databaseId: string): Promise<void> {
 async function verifyOnSchedule(parts: Parts, archiveId: string) {
   const { pacedVerification } = await import('../archive/paced-verification.ts');
   return pacedVerification(parts, archiveId, parts.config.verify.bytesPerSecond);
+}
+
+/** What plans is loaded once a policy is due, for the same reason. */
+function policyWork(parts: Parts): Pick<CarryOutDeps, 'plan' | 'start'> {
+  const load = async () => (await import('./policy-work.ts')).makePolicyWork(parts);
+  return {
+    plan: async (...input) => (await load()).plan(...input),
+    start: async (...input) => (await load()).start(...input),
+  };
 }

@@ -169,13 +169,15 @@ function checkedValue(column: string, value: string): string {
 const DURATION =
   /^P(?=\d|T\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/;
 
+const LONGEST_AGE_MONTHS = 200 * 12;
+
 /**
  * The instant that lies an ISO 8601 duration before now, by the UTC calendar: P1M before 31 March is 28 or 29 February.
  * Refuses less than one hour and more than 200 years.
  */
 function instantBefore(age: string, walk: Walk): string {
   const parts = DURATION.exec(age);
-  if (!parts) throw badInput(`"${age}" is not an ISO 8601 duration such as P90D or P1Y6M.`);
+  if (!parts) throw badInput(`"${age.slice(0, 40)}" is not an ISO 8601 duration such as P90D or P1Y6M.`);
   const [years, months, weeks, days, hours, minutes, seconds] = parts.slice(1).map((n) => Number(n ?? 0)) as [
     number,
     number,
@@ -185,13 +187,13 @@ function instantBefore(age: string, walk: Walk): string {
     number,
     number,
   ];
-  if (years > 200 || months > 2400 || weeks > 10_400 || days > 73_000 || hours > 1_752_000) {
-    throw badInput(`An age of ${age} is out of range; at most 200 years.`);
-  }
   const instant = monthsBefore(walk.now, years * 12 + months);
   instant.setTime(
     instant.getTime() - ((((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000,
   );
+  // Not a number when it lies before all that JavaScript can count: that is out of range, too.
+  if (!(instant >= monthsBefore(walk.now, LONGEST_AGE_MONTHS)))
+    throw badInput(`An age of ${age.slice(0, 40)} is out of range; at most 200 years.`);
   if (walk.now.getTime() - instant.getTime() < 3_600_000) {
     throw badInput(`An age of ${age} is too short; at least one hour (PT1H).`);
   }

@@ -7,6 +7,7 @@ import type {
   DependentRows,
   DuplicateReferences,
   KeepOrder,
+  MissedTicks,
   ReorganizationMethod,
   RestoreConflict,
   RestoreInto,
@@ -127,4 +128,21 @@ export interface HoldInput {
   table: string;
   where?: Maybe<RowFilterInput>;
   reason: string;
+}
+
+export interface PolicyInput {
+  name: string;
+  enabled: boolean;
+  schedule?: Maybe<string>;
+  timeZone: string;
+  window?: Maybe<{ from: string; to: string }>;
+  missed: MissedTicks;
+  jitterSeconds: number;
+  purge?: Maybe<PlanPurgeInput>;
+  archive?: Maybe<PlanArchiveInput>;
+  deduplication?: Maybe<PlanDeduplicationInput>;
+  orphanRemoval?: Maybe<PlanOrphanRemovalInput>;
+  reorganization?: Maybe<PlanReorganizationInput>;
+  reindex?: Maybe<PlanReindexInput>;
+  autoStartMaxRows?: Maybe<number>;
 }

@@ -1,6 +1,7 @@
 import { badInput } from '../errors.ts';
 import type { ArchiveDestination } from './plan.ts';
-import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput, type TimeWindow } from './run.ts';
+import { DEFAULT_THROTTLE, type Throttle, type ThrottleInput } from './run.ts';
+import { checkedWindow } from './time-window.ts';
 
 /**
  * Who lets a run work (almost) all the time has no foreground to spare: batches seven times as long cost less in fences and
@@ -66,25 +67,7 @@ function checked(input: ThrottleInput | null | undefined, known: Throttle): Thro
     if (value !== null && !(value >= low && value <= high))
       throw badInput(`throttle.${name} must be from ${low} to ${high}.`);
   }
-  return { ...throttle, window: throttle.window && checkedWindow(throttle.window) };
-}
-
-function checkedWindow({ from, to, timeZone }: TimeWindow): TimeWindow {
-  for (const time of [from, to]) {
-    if (!/^([01]\d|2[0-3]):[0-5]\d$/.test(time))
-      throw badInput('throttle.window goes from and to a time of day such as 22:00.');
-  }
-  if (from === to) throw badInput('throttle.window is empty. Leave it out to work at any time.');
-  if (!isTimeZone(timeZone)) throw badInput('throttle.window.timeZone must be one such as Europe/Berlin.');
-  return { from, to, timeZone };
-}
-
-function isTimeZone(timeZone: string): boolean {
-  try {
-    return Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false; // a RangeError is how Intl says no
-  }
+  return { ...throttle, window: throttle.window && checkedWindow(throttle.window, 'throttle.window') };
 }
 
 /** Each batch is an object of its own, and each object takes a while however small it is: they must not be too many. */

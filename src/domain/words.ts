@@ -154,3 +154,20 @@ export const RunState = words(
   'FAILED',
 );
 export type RunState = keyof typeof RunState;
+
+/** What becomes of ticks that nobody was there for: no run, or one for all of them. */
+export const MissedTicks = words('SKIP', 'ONCE');
+export type MissedTicks = keyof typeof MissedTicks;
+
+/** What came of a policy that was due, or asked for. */
+export const PolicyOutcome = words(
+  'PLANNING',
+  'STARTED',
+  'WAITING',
+  'BLOCKED',
+  'REJECTED',
+  'OVERLAPPED',
+  'MISSED',
+  'FAILED',
+);
+export type PolicyOutcome = keyof typeof PolicyOutcome;

@@ -1,6 +1,7 @@
 import { hasEnded, type ThrottleInput } from '../domain/run.ts';
 import { changedThrottle, wantsLargeBatches } from '../domain/throttle.ts';
 import type { Principal } from '../domain/principal.ts';
+import { checkedReason } from '../domain/reason.ts';
 import type { RunState } from '../domain/words.ts';
 import { DeclutterError } from '../errors.ts';
 import type { PlanSpec } from '../domain/plan.ts';
@@ -18,14 +19,19 @@ export interface ControlDeps {
 
 /** What people ask of a run. Each is a compare-and-set by the table in domain/run.ts; asking twice changes nothing. */
 export const makeRunControl = (deps: ControlDeps) => ({
-  pause: (id: string, reason: string | null | undefined, by: Principal) =>
-    pause(deps.store, id, `Paused by ${by.subject}${reason ? `: ${reason}` : '.'}`),
-  cancel: (id: string, reason: string | null | undefined, by: Principal) =>
-    cancel(deps, id, `Cancelled by ${by.subject}${reason ? `: ${reason}` : '.'}`),
+  pause: async (id: string, reason: string | null | undefined, by: Principal) =>
+    pause(deps.store, id, `Paused by ${by.subject}${because(reason)}`),
+  cancel: async (id: string, reason: string | null | undefined, by: Principal) =>
+    cancel(deps, id, `Cancelled by ${by.subject}${because(reason)}`),
   resume: (id: string, by: Principal) => resume(deps, id, by),
   retry: (id: string, by: Principal) => retry(deps, id, by),
   updateThrottle: (id: string, input: ThrottleInput, by: Principal) => updateThrottle(deps, id, input, by),
 });
+
+const because = (reason: string | null | undefined) => {
+  const checked = checkedReason(reason);
+  return checked ? `: ${checked}` : '.';
+};
 
 async function pause(store: Store, id: string, why: string): Promise<RunView> {
   const change = { code: 'PAUSED_BY_REQUEST', reason: `${why} Resume it to go on.` } as const;

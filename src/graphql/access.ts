@@ -20,6 +20,8 @@ export const ACCESS: Readonly<
     waitForRun: 'read',
     archive: 'read',
     archives: 'read',
+    policy: 'read',
+    policies: 'read',
     holds: 'read',
     auditEvents: 'audit',
     maintenanceStop: 'read',
@@ -51,6 +53,9 @@ export const ACCESS: Readonly<
     retryRun: 'execute',
     updateThrottle: 'execute',
     verifyArchive: 'execute',
+    savePolicy: 'admin',
+    deletePolicy: 'admin',
+    runPolicy: 'execute',
     placeHold: 'admin',
     releaseHold: 'admin',
     setMaintenanceStop: 'admin',
@@ -63,6 +68,7 @@ export const NESTED_ACCESS: Readonly<
   Record<string, { readonly permission: Permission; readonly when?: 'exact' }>
 > = {
   'Plan.sample': { permission: 'plan' },
+  'Policy.input': { permission: 'plan' },
   'Table.bloat': { permission: 'plan', when: 'exact' },
   'Index.bloat': { permission: 'plan', when: 'exact' },
   'Table.duplicates': { permission: 'plan' },
@@ -75,5 +81,6 @@ export const DESTRUCTIVE: ReadonlySet<string> = new Set([
   'startRun',
   'resumeRun',
   'retryRun',
+  'runPolicy',
   'releaseHold',
 ]);

@@ -9,6 +9,7 @@ import {
 import { DESTRUCTIVE } from './access.ts';
 import { pointsOf } from './complexity.ts';
 import type { ApiContext, RateLimitState } from './context.ts';
+import { refuseForbiddenPayload } from './forbidden-payload.ts';
 
 /** The buckets that operations are charged to. */
 export interface Meter {
@@ -34,6 +35,7 @@ export async function admit(
       extensions: { code: 'BAD_USER_INPUT' },
     });
   }
+  refuseForbiddenPayload({ schema, document, operation, variables, permissions: context.permissions });
   const points = pointsOf({ schema, document, operationName: operation.name?.value, variables });
   const { subject, clientId } = context.principal;
   const key = JSON.stringify([subject, clientId]);

@@ -93,16 +93,19 @@ function subjectOf(args: Args): string {
   return parts.filter((part) => typeof part === 'string').join('.') || '-';
 }
 
-/** Values of input fields that are marked sensitive are left out. */
+/** Values of input fields that are marked sensitive are left out, and what is no reference where one belongs. */
 export function redact(values: Args, fields: readonly (GraphQLArgument | GraphQLInputField)[]): Args {
   const entries = Object.entries(values).map(([name, value]) => {
     const field = fields.find((candidate) => candidate.name === name);
-    if (field === undefined || field.extensions['sensitive'] === true)
+    if (field === undefined || isSecret(value, field.extensions))
       return [name, value == null ? value : '[redacted]'];
     return [name, redactValue(value, field)];
   });
   return Object.fromEntries(entries) as Args;
 }
+
+const isSecret = (value: unknown, { sensitive, reference }: Readonly<Record<string, unknown>>): boolean =>
+  sensitive === true || (reference === true && !/^(?:env|file):/.test(String(value)));
 
 function redactValue(value: unknown, field: GraphQLArgument | GraphQLInputField): unknown {
   if (Array.isArray(value)) return value.map((item) => redactValue(item, field));

@@ -10,6 +10,7 @@ import {
 } from 'graphql';
 import type * as complexity from 'graphql-query-complexity';
 import { DEFAULT_FIRST, MAX_FIRST } from '../store/page.ts';
+import { shownMessage } from './shown-message.ts';
 
 // Its ES module build imports a second copy of graphql, which knows none of our types.
 const { getComplexity } = createRequire(import.meta.url)('graphql-query-complexity') as typeof complexity;
@@ -80,6 +81,6 @@ function complexityOf(options: Parameters<typeof getComplexity>[0]): number {
     return getComplexity(options);
   } catch (error) {
     if (!(error instanceof GraphQLError) || error.extensions['code'] !== undefined) throw error;
-    throw badRequest(error.message);
+    throw badRequest(shownMessage(error, error.message));
   }
 }

@@ -16,6 +16,7 @@ export interface UseCases {
   readonly plans: PlanUseCases;
   readonly runs: RunUseCases;
   readonly archives: ArchiveUseCases;
+  readonly policies: PolicyUseCases;
   readonly protection: ProtectionUseCases;
   readonly audit: AuditUseCases;
 }
@@ -124,6 +125,19 @@ export interface ArchiveUseCases {
   tables(id: string): Promise<readonly view.ArchiveTableView[]>;
   segments(id: string, page: PageRequest): Promise<Page<view.ArchiveSegmentView>>;
   verify(id: string, by: Principal): Promise<view.ArchiveVerification>;
+}
+
+export interface PolicyUseCases {
+  /** With dryRun it says what would be saved. */
+  save(input: input.PolicyInput, dryRun: boolean, by: Principal): Promise<view.PolicyView>;
+  remove(name: string, by: Principal): Promise<boolean>;
+  /** The same key gives the same plan and run. */
+  run(name: string, idempotencyKey: string, waitMs: number, by: Principal): Promise<view.PolicyRunView>;
+  find(name: string): Promise<view.PolicyView | null>;
+  list(): Promise<readonly view.PolicyView[]>;
+  lastResult(name: string): Promise<view.PolicyTurnView | null>;
+  /** All that a list asks for at once. */
+  findRun(id: string): Promise<view.RunView | null>;
 }
 
 export interface ProtectionUseCases {

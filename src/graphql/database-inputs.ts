@@ -8,6 +8,9 @@ import type {
 /** Values of fields marked so never reach a log or the audit chain. */
 const Sensitive = () => Extensions({ sensitive: true });
 
+/** Of fields marked so only what is a reference does: somebody may have put the secret itself there. */
+const Reference = () => Extensions({ reference: true });
+
 @InputType({ description: 'A read-only copy of a database.' })
 export class ReplicaInput {
   @Field(() => String, { description: 'Its host.' })
@@ -40,6 +43,7 @@ export class RegisterDatabaseInput implements RegisterDatabase {
   @Field(() => String, { description: 'The role to log in as.' })
   user!: string;
 
+  @Reference()
   @Field(() => String, { nullable: true, description: PASSWORD_REF })
   passwordRef?: string | null;
 
@@ -53,6 +57,7 @@ export class RegisterDatabaseInput implements RegisterDatabase {
   })
   tls!: TlsMode;
 
+  @Reference()
   @Field(() => String, { nullable: true, description: CA_REF })
   caRef?: string | null;
 
@@ -84,6 +89,7 @@ export class UpdateDatabaseInput implements UpdateDatabase {
   @Field(() => String, { nullable: true, description: 'The new role to log in as.' })
   user?: string | null;
 
+  @Reference()
   @Field(() => String, { nullable: true, description: PASSWORD_REF })
   passwordRef?: string | null;
 
@@ -94,6 +100,7 @@ export class UpdateDatabaseInput implements UpdateDatabase {
   @Field(() => TlsMode, { nullable: true, description: 'How the connection is encrypted.' })
   tls?: TlsMode | null;
 
+  @Reference()
   @Field(() => String, { nullable: true, description: CA_REF })
   caRef?: string | null;
 

@@ -36,6 +36,16 @@ const ENUMS: readonly [object, string, string][] = [
   [words.RestoreConflict, 'RestoreConflict', 'What to do about a row whose key is already there.'],
   [words.PlanKind, 'PlanKind', 'What a plan would do.'],
   [words.PlanState, 'PlanState', 'Whether a plan can be started, and if not, why.'],
+  [
+    words.MissedTicks,
+    'MissedTicks',
+    'What becomes of ticks that no worker was there for: SKIP leaves them out, ONCE makes one run for all of them.',
+  ],
+  [
+    words.PolicyOutcome,
+    'PolicyOutcome',
+    'What came of a policy that was due: STARTED has a run, WAITING a plan that somebody else must approve.',
+  ],
   [words.EffectKind, 'EffectKind', 'How a row of another table would change.'],
   [words.ApprovalDecision, 'ApprovalDecision', "Somebody else's yes or no."],
   [

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { DeclutterError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { shownMessage } from './shown-message.ts';
 
 /** Codes of Apollo Server and of ours that are made at the edge, with messages that are fit to be shown. */
 const SHOWN =
@@ -56,7 +57,7 @@ export function presentError(
   const code = shownCode(error, formatted);
   if (code !== null)
     return {
-      message: withoutValues(formatted.message),
+      message: shownMessage(thrown, formatted.message),
       ...place,
       extensions: { ...shownExtensions(formatted), code },
     };
@@ -99,14 +100,4 @@ const shownExtensions = ({ extensions }: GraphQLFormattedError) =>
 function isStoreDown(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && STORE_DOWN.test(code);
-}
-
-/** GraphQL repeats a value that does not fit, which may be a secret in the wrong place; and offers names that are near. */
-function withoutValues(message: string): string {
-  return message
-    .replace(/ got invalid value [\s\S]*?( at "[^"]*")?; /, ' has a value that does not fit$1: ')
-    .replace(/(cannot represent [\w\s-]*value): [\s\S]*$/, '$1.')
-    .replace(/Value "[^"]*" does not exist/, 'The value does not exist')
-    .replace(/(Expected (?:value of )?type "[^"]*"),? (?:found|but)[\s\S]*$/, '$1.')
-    .replace(/ Did you mean [\s\S]*\?$/, '');
 }

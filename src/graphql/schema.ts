@@ -11,6 +11,7 @@ import { FindingResolver } from './finding.ts';
 import { GrowthResolver } from './growth.ts';
 import { PlanResolver } from './plan.ts';
 import { PlanningResolver } from './planning.ts';
+import { PolicyResolver, PolicyResultResolver } from './policy.ts';
 import { ProtectionResolver } from './protection.ts';
 import { QueryTimesResolver } from './query-times.ts';
 import { PlanRunResolver, RunResolver, RunResultResolver } from './run.ts';
@@ -37,6 +38,8 @@ export function buildApiSchema(): GraphQLSchema {
       QueryTimesResolver,
       RunningResolver,
       ArchiveResolver,
+      PolicyResolver,
+      PolicyResultResolver,
       ProtectionResolver,
       AuditResolver,
     ],

@@ -9,8 +9,10 @@ import type {
   DuplicateMethod,
   Environment,
   FindingKind,
+  MissedTicks,
   PlanKind,
   PlanState,
+  PolicyOutcome,
   RunState,
   Severity,
 } from '../domain/words.ts';
@@ -250,4 +252,36 @@ export interface AuditInput {
   readonly subject: string;
   readonly outcome: string;
   readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export interface PolicyView {
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly kind: PlanKind;
+  readonly input: unknown;
+  readonly schedule: string | null;
+  readonly timeZone: string;
+  readonly window: { readonly from: string; readonly to: string } | null;
+  readonly missed: MissedTicks;
+  readonly jitterSeconds: number;
+  readonly autoStartMaxRows: number | null;
+  readonly nextRunAt: Date | null;
+  readonly lastRunId: string | null;
+  readonly savedBy: string;
+  readonly savedAt: Date;
+}
+
+export interface PolicyTurnView {
+  readonly tickAt: Date | null;
+  readonly requestedBy: string;
+  readonly createdAt: Date;
+  readonly outcome: PolicyOutcome;
+  readonly detail: string | null;
+  readonly planId: string | null;
+  readonly runId: string | null;
+}
+
+export interface PolicyRunView {
+  readonly plan: PlanView;
+  readonly run: RunView | null;
 }

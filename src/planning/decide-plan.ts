@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts';
 import { hasRole, type Principal } from '../domain/principal.ts';
+import { checkedReason } from '../domain/reason.ts';
 import type { ApprovalDecision } from '../domain/words.ts';
 import { DeclutterError } from '../errors.ts';
 import type { Store } from '../store/open-store.ts';
 import { decidePlan, type PlanView, requirePlan } from '../store/plans.ts';
-import { checkedReason } from './save-plan.ts';
 
 interface Deps {
   readonly store: Store;

@@ -1,5 +1,6 @@
 import { batched } from '../batched.ts';
 import type { Principal } from '../domain/principal.ts';
+import { checkedReason, requiredReason } from '../domain/reason.ts';
 import type { PlanState } from '../domain/words.ts';
 import type { Page, PageRequest } from '../store/page.ts';
 import { findPlans, listPlans, type PlanView } from '../store/plans.ts';
@@ -27,7 +28,7 @@ import { planOrphanRemoval } from './plan-orphan-removal.ts';
 import { planReindex } from './plan-reindex.ts';
 import { planReorganization } from './plan-reorganization.ts';
 import { archiveOf, planRestore } from './plan-restore.ts';
-import { checkedReason, type Draft, requiredReason, savePlan } from './save-plan.ts';
+import { type Draft, savePlan } from './save-plan.ts';
 
 export interface PlanQuery extends PageRequest {
   readonly database?: string | null;

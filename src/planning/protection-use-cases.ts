@@ -1,6 +1,7 @@
 import { canonicalFilter } from '../domain/filter.ts';
 import type { HoldInput } from '../domain/plan-inputs.ts';
 import type { Principal } from '../domain/principal.ts';
+import { requiredReason } from '../domain/reason.ts';
 import { DeclutterError, notFound } from '../errors.ts';
 import { endHold, findHold, type HoldView, insertHold, listHolds } from '../store/holds.ts';
 import {
@@ -12,7 +13,6 @@ import { placeInLedger, takesHolds } from '../target/ledger-holds.ts';
 import { checkFilterValues } from '../target/row-filter.ts';
 import { BATCH_SETTINGS } from '../target/session.ts';
 import { type PlanContext, type PlanningDeps, requireRelation, withPlanContext } from './plan-context.ts';
-import { requiredReason } from './save-plan.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

@@ -15,7 +15,6 @@ import type {
 } from '../domain/plan.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Throttle } from '../domain/run.ts';
-import { badInput } from '../errors.ts';
 import { insertPlan, type PlanView, requirePlan, type SchemaFacts } from '../store/plans.ts';
 import type { Relation } from '../target/catalog.ts';
 import { describeSchema, readFingerprint } from '../target/fingerprint.ts';
@@ -48,7 +47,6 @@ export const NO_LIMITS: Limits = { maxRows: null, maxShare: null, maxDurationMs:
 
 /** What was counted is soon no longer so. */
 const LIFETIME_MS = 24 * 3_600_000;
-const MAX_REASON = 1_000;
 
 export async function savePlan(
   context: PlanContext,
@@ -114,21 +112,4 @@ async function schemaFacts({ session }: PlanContext, relations: readonly Relatio
   const facts: Record<string, readonly string[]> = {};
   for (const { oid } of relations) facts[oid] = await describeSchema(session, oid);
   return facts;
-}
-
-/** @throws BAD_USER_INPUT */
-export function requiredReason(reason: string): string {
-  const checked = checkedReason(reason);
-  if (checked === null || checked.trim() === '') throw badInput('Say why: reason may not be empty.');
-  return checked;
-}
-
-/** @throws BAD_USER_INPUT */
-export function checkedReason(reason: string | null | undefined): string | null {
-  if (reason == null) return null;
-  if (reason.length > MAX_REASON) throw badInput(`reason may have ${MAX_REASON} characters at most.`);
-  // eslint-disable-next-line no-control-regex -- escape sequences would act in the terminal of whoever lists plans
-  if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(reason))
-    throw badInput('reason may not contain control characters.');
-  return reason;
 }

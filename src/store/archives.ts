@@ -114,7 +114,7 @@ export async function listArchives(
   store: Store,
   filter: PageRequest & { database?: string | null },
 ): Promise<Page<ArchiveView>> {
-  const start = pageStart(filter, 2);
+  const start = pageStart(filter, ['moment', 'id']);
   const after = start && new Date(start[0] ?? '');
   const archives = await store.prisma.archive.findMany({
     where: {
@@ -135,7 +135,7 @@ export async function listArchiveSegments(
   archiveId: string,
   page: PageRequest,
 ): Promise<Page<ArchiveSegmentView>> {
-  const after = Number(pageStart(page, 1)?.[0] ?? -1);
+  const after = Number(pageStart(page, ['sequence'])?.[0] ?? -1);
   const segments = await store.prisma.archiveSegment.findMany({
     where: { archiveId, sequence: { gt: after } },
     orderBy: { sequence: 'asc' },

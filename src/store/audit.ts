@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import type { Prisma } from './client/client.ts';
 import type { Store } from './open-store.ts';
 import { type Page, pageOf, type PageRequest, pageSize, pageStart } from './page.ts';
-import { badInput } from '../errors.ts';
 
 /** Something that was done, or tried and refused. */
 export interface AuditEntry {
@@ -24,12 +23,21 @@ export type AuditVerdict =
   | { readonly ok: true; readonly checked: number; readonly head: string }
   | { readonly ok: false; readonly checked: number; readonly sequence: number; readonly problem: string };
 
+/** An event of the chain, as somebody has kept it elsewhere. */
+export interface AuditMark {
+  readonly sequence: number;
+  readonly hash: string;
+}
+
 export interface Audit {
   record(entry: AuditEntry): Promise<void>;
   /** Newest first. */
   list(page: PageRequest): Promise<Page<AuditEvent>>;
-  /** Recomputes the chain from its beginning and names the first event that does not fit. */
-  verify(): Promise<AuditVerdict>;
+  /**
+   * Recomputes the chain from its beginning and names the first event that does not fit. A chain alone does not show that its end was
+   * cut off, or that all of it was written anew: what was seen of it earlier does.
+   */
+  verify(seen?: AuditMark): Promise<AuditVerdict>;
 }
 
 /** What stands before the first event. */
@@ -42,18 +50,18 @@ export function makeAudit({ prisma }: Pick<Store, 'prisma'>): Audit {
   return {
     record: (entry) => prisma.$transaction((tx) => append(tx, entry), { maxWait: 10_000, timeout: 10_000 }),
     list: async (page) => {
-      const start = pageStart(page, 1);
+      const start = pageStart(page, ['sequence']);
       const rows = await prisma.auditEvent.findMany({
-        ...(start === null ? {} : { where: { sequence: { lt: sequenceOf(start) } } }),
+        ...(start === null ? {} : { where: { sequence: { lt: Number(start[0]) } } }),
         orderBy: { sequence: 'desc' },
         take: pageSize(page) + 1,
       });
       return pageOf(rows.map(eventOf), page, (event) => [String(event.sequence)]);
     },
-    verify: async () => {
+    verify: async (seen) => {
       let state: AuditVerdict = { ok: true, checked: 0, head: GENESIS };
-      for await (const row of oldestFirst(prisma)) state = verifyNext(state, row);
-      return state;
+      for await (const row of oldestFirst(prisma)) state = verifyNext(state, row, seen);
+      return state.ok && seen !== undefined && state.checked < seen.sequence ? cutOff(state, seen) : state;
     },
   };
 }
@@ -120,7 +128,14 @@ function storable(value: unknown): unknown {
 const shortened = (text: string) =>
   text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT).toWellFormed()}... (${text.length} characters)`;
 
-function verifyNext(state: AuditVerdict, row: Row): AuditVerdict {
+const cutOff = ({ checked }: AuditVerdict, seen: AuditMark): AuditVerdict => ({
+  ok: false,
+  checked,
+  sequence: checked + 1,
+  problem: `it is missing, and all others up to ${seen.sequence}, which was there earlier`,
+});
+
+function verifyNext(state: AuditVerdict, row: Row, seen: AuditMark | undefined): AuditVerdict {
   if (!state.ok) return state;
   const { hash, ...event } = row;
   const broken = (problem: string): AuditVerdict => ({
@@ -132,12 +147,9 @@ function verifyNext(state: AuditVerdict, row: Row): AuditVerdict {
   if (row.sequence !== state.checked + 1) return broken('an event before this one is missing');
   if (row.previous !== state.head) return broken('it does not follow the event before it');
   if (hashOf(event) !== hash) return broken('its content was changed');
+  if (row.sequence === seen?.sequence && hash !== seen.hash)
+    return broken('it is another one than was there earlier: the chain was written anew');
   return { ok: true, checked: state.checked + 1, head: hash };
 }
 
 const eventOf = (row: Row): AuditEvent => ({ ...row, detail: row.detail as Record<string, unknown> });
-
-function sequenceOf([text = '']: string[]): number {
-  if (!/^\d{1,9}$/.test(text)) throw badInput('The cursor in after is not one of ours.');
-  return Number(text);
-}

@@ -135,7 +135,7 @@ export async function listFindings(
        WHERE f."databaseId" = d.id AND f.open AND (${query.includeSuppressed ?? false} OR ${SPEAKS})
          AND (${query.kinds ?? null}::text[] IS NULL OR f.kind = ANY (${query.kinds ?? null}::text[]))
          AND f.severity >= ${query.minSeverity ?? 'INFO'}::"Severity"
-         AND ${afterKey(pageStart(query, 3))}
+         AND ${afterKey(pageStart(query, ['severity', 'size', 'text']))}
        ORDER BY f.severity DESC, coalesce(f."wastedBytes", 0) DESC, f.id LIMIT ${pageSize(query) + 1}
      ) p
      ORDER BY d.place, p.severity DESC, coalesce(p."wastedBytes", 0) DESC, p.id`;

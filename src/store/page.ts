@@ -1,3 +1,4 @@
+import { Severity } from '../domain/words.ts';
 import { badInput } from '../errors.ts';
 
 export interface PageRequest {
@@ -24,12 +25,35 @@ export function pageSize(request: PageRequest): number {
   return first;
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** What a part of a cursor may be, so that the database can take it. Callers can write cursors of their own. */
+const PARTS = {
+  moment: (text: string) => /^(?!0000)\d{4}-/.test(text) && isoOf(text) === text,
+  id: (text: string) => UUID.test(text),
+  /** from 0 to what fits in an integer */
+  sequence: (text: string) => /^\d{1,9}$/.test(text),
+  /** within a bigint */
+  size: (text: string) => /^-?\d{1,18}$/.test(text),
+  severity: (text: string) => Object.hasOwn(Severity, text),
+  text: (text: string) => !text.includes('\0'),
+} as const;
+
+function isoOf(text: string): string | null {
+  const moment = new Date(text);
+  return Number.isNaN(moment.getTime()) ? null : moment.toISOString();
+}
+
 /** The keyset values after which the page begins, or null for the first page. @throws BAD_USER_INPUT */
-export function pageStart(request: PageRequest, length: number): string[] | null {
+export function pageStart(request: PageRequest, parts: readonly (keyof typeof PARTS)[]): string[] | null {
   if (request.after == null) return null;
   const key = parseCursor(request.after);
-  if (Array.isArray(key) && key.length === length && key.every((part) => typeof part === 'string'))
-    return key;
+  const fits = (kind: keyof typeof PARTS, i: number, texts: readonly unknown[]) => {
+    const text = texts[i];
+    return typeof text === 'string' && PARTS[kind](text);
+  };
+  if (Array.isArray(key) && key.length === parts.length && parts.every((kind, i) => fits(kind, i, key)))
+    return key as string[];
   throw badInput('The cursor in after is not one of ours.');
 }
 

@@ -83,7 +83,7 @@ export async function listPlans(
   query: PageRequest & { readonly database?: string | null; readonly states?: readonly PlanState[] | null },
   now: Date,
 ): Promise<Page<PlanView>> {
-  const start = pageStart(query, 2);
+  const start = pageStart(query, ['moment', 'id']);
   const at = start === null ? null : new Date(start[0] ?? '');
   const rows = await prisma.plan.findMany({
     where: {

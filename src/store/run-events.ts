@@ -29,7 +29,7 @@ export async function listEvents(
   runId: string,
   page: PageRequest,
 ): Promise<Page<RunEventView>> {
-  const start = pageStart(page, 1);
+  const start = pageStart(page, ['sequence']);
   const events = await eventsAfter(store, runId, Number(start?.[0] ?? 0), pageSize(page) + 1);
   return pageOf(events, page, ({ sequence }) => [String(sequence)]);
 }

@@ -47,6 +47,13 @@ export async function findRun(store: Store, id: string): Promise<RunView | null>
   return run && viewOf(run);
 }
 
+/** In the order of the ids; null for one that does not exist. */
+export async function findRuns({ prisma }: Store, ids: readonly string[]): Promise<(RunView | null)[]> {
+  const runs = await prisma.run.findMany({ where: { id: { in: [...ids] } } });
+  const views = new Map(runs.map((run) => [run.id, viewOf(run)]));
+  return ids.map((id) => views.get(id) ?? null);
+}
+
 /** @throws NOT_FOUND */
 export async function requireRun(store: Store, id: string): Promise<RunView> {
   const run = await findRun(store, id);
@@ -66,7 +73,7 @@ export interface RunFilter extends PageRequest {
 
 /** Newest first. */
 export async function listRuns(store: Store, filter: RunFilter): Promise<Page<RunView>> {
-  const start = pageStart(filter, 2);
+  const start = pageStart(filter, ['moment', 'id']);
   const runs = await store.prisma.run.findMany({
     where: {
       ...(filter.database == null ? {} : { database: { name: filter.database } }),

@@ -80,7 +80,7 @@ export async function listSnapshots(
   databaseIds: readonly string[],
   page: PageRequest,
 ): Promise<Page<SnapshotView>[]> {
-  const start = pageStart(page, 2);
+  const start = pageStart(page, ['moment', 'id']);
   const rows = await prisma.$queryRaw<(Snapshot & Placed)[]>`
     SELECT p.*, d.place FROM unnest(${[...databaseIds]}::uuid[]) WITH ORDINALITY AS d (id, place)
      CROSS JOIN LATERAL (
@@ -109,7 +109,7 @@ export async function listTables(
   query: TableQuery,
 ): Promise<Page<TableView>[]> {
   const rank = RANKS[query.orderBy ?? 'WASTED_BYTES'];
-  const start = pageStart(query, 3);
+  const start = pageStart(query, ['size', 'text', 'text']);
   const rows = await prisma.$queryRaw<(TableSample & Placed & { rank: bigint })[]>`
     SELECT w.*, p.rank, d.place FROM unnest(${[...databaseIds]}::uuid[]) WITH ORDINALITY AS d (id, place)
      CROSS JOIN LATERAL (

@@ -109,6 +109,8 @@ Query.runs: VIEWER OPERATOR APPROVER ADMIN
 Query.waitForRun: VIEWER OPERATOR APPROVER ADMIN
 Query.archive: VIEWER OPERATOR APPROVER ADMIN
 Query.archives: VIEWER OPERATOR APPROVER ADMIN
+Query.policies: VIEWER OPERATOR APPROVER ADMIN
+Query.policy: VIEWER OPERATOR APPROVER ADMIN
 Query.holds: VIEWER OPERATOR APPROVER ADMIN
 Query.auditEvents: ADMIN
 Query.maintenanceStop: VIEWER OPERATOR APPROVER ADMIN
@@ -138,6 +140,9 @@ Mutation.cancelRun: OPERATOR ADMIN
 Mutation.retryRun: OPERATOR ADMIN
 Mutation.updateThrottle: OPERATOR ADMIN
 Mutation.verifyArchive: OPERATOR ADMIN
+Mutation.deletePolicy: ADMIN
+Mutation.runPolicy: OPERATOR ADMIN
+Mutation.savePolicy: ADMIN
 Mutation.placeHold: ADMIN
 Mutation.releaseHold: ADMIN
 Mutation.setMaintenanceStop: ADMIN

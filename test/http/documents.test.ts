@@ -158,6 +158,23 @@ describe('documents', () => {
     expect(inVariable.errors[0]?.message).toContain('input.port');
   });
 
+  it.each([
+    [{ port: 'a; hunter2' }],
+    [{ port: { '; ': 'x' }, input: 'hunter2' }],
+    [{ tls: 'a" hunter2' }],
+    [{ port: ' at "hunter2"; ' }],
+    ['; hunter2 at "x"'],
+    [['; ', 'hunter2']],
+  ])('does not repeat it whatever it is made of: %j', async (change) => {
+    const register = 'mutation ($input: RegisterDatabaseInput!) { registerDatabase(input: $input) { name } }';
+    const named = { name: 'x', host: 'h', database: 'd', user: 'u' };
+    const isObject = !Array.isArray(change) && typeof change === 'object';
+    const answer = await api.ask('admin', register, { input: isObject ? { ...named, ...change } : change });
+    expect(answer.status).toBe(400);
+    expect(answer.errors[0]?.message).toContain('Variable "$input" has a value that does not fit');
+    expect(JSON.stringify(answer.errors)).not.toContain('hunter2');
+  });
+
   it('refuses unknown fields of an input, and many wrong ones with few errors', async () => {
     const register = 'mutation ($input: RegisterDatabaseInput!) { registerDatabase(input: $input) { name } }';
     expect(

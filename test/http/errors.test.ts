@@ -119,6 +119,14 @@ describe('the audit trail', () => {
     expect(api.log.join('')).not.toContain(CANARY);
   });
 
+  it('has references to passwords, and not a password in the place of one', async () => {
+    const { password: _none, ...rest } = input;
+    await api.ask('admin', REGISTER, { input: { ...rest, passwordRef: CANARY } });
+    expect(JSON.stringify(events)).not.toContain(CANARY);
+    await api.ask('admin', REGISTER, { input: { ...rest, passwordRef: 'env:DECLUTTER_TARGET_SHOP' } });
+    expect(JSON.stringify(events)).toContain('env:DECLUTTER_TARGET_SHOP');
+  });
+
   it('has what was refused, and why', async () => {
     await api.ask('viewer', REGISTER, { input });
     await api.ask(

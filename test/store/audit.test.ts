@@ -81,6 +81,12 @@ describe('the audit chain', () => {
       { sequence: 4, problem: expect.stringContaining('missing') },
     ],
     ['a forged hash', `UPDATE audit_event SET hash = repeat('0', 64) WHERE sequence = 3`, { sequence: 3 }],
+    [
+      'the order of two events',
+      `UPDATE audit_event a SET at = b.at, subject = b.subject, detail = b.detail, previous = b.previous, hash = b.hash
+         FROM audit_event b WHERE a.sequence IN (3, 4) AND b.sequence = 7 - a.sequence`,
+      { sequence: 3, problem: expect.stringContaining('does not follow') },
+    ],
     ['time', `UPDATE audit_event SET at = at + interval '1 ms' WHERE sequence = 3`, { sequence: 3 }],
   ];
   for (const [what, sql, verdict] of tamperings) {
@@ -88,8 +94,21 @@ describe('the audit chain', () => {
       const audit = makeAudit(store);
       for (const subject of ['a', 'b', 'c', 'd', 'e']) await audit.record(entry(subject));
       await store.prisma.$executeRawUnsafe('ALTER TABLE audit_event DISABLE TRIGGER ALL');
-      expect(await store.prisma.$executeRawUnsafe(sql)).toBe(1);
+      expect(await store.prisma.$executeRawUnsafe(sql)).toBeGreaterThan(0);
       expect(await audit.verify()).toMatchObject({ ok: false, ...verdict });
     });
   }
+
+  it('shows by what was seen of it earlier that its end was cut off, or that it was written anew', async () => {
+    const audit = makeAudit(store);
+    for (const subject of ['a', 'b', 'c']) await audit.record(entry(subject));
+    const { checked: sequence, head: hash } = (await audit.verify()) as { checked: number; head: string };
+    await audit.record(entry('d'));
+    expect(await audit.verify({ sequence, hash })).toMatchObject({ ok: true, checked: 4 });
+    expect(await audit.verify({ sequence, hash: '0'.repeat(64) })).toMatchObject({ ok: false, sequence: 3 });
+    await store.prisma.$executeRawUnsafe('ALTER TABLE audit_event DISABLE TRIGGER ALL');
+    await store.prisma.$executeRawUnsafe('DELETE FROM audit_event WHERE sequence > 2');
+    expect(await audit.verify()).toMatchObject({ ok: true, checked: 2 });
+    expect(await audit.verify({ sequence, hash })).toMatchObject({ ok: false, sequence: 3 });
+  });
 });

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type ApiClient, apiClient } from './api-client.ts';
+import { applyCommand } from './apply-command.ts';
 import { bloatCommand } from './bloat-command.ts';
 import {
   type ClientEnvironment,
@@ -10,6 +11,7 @@ import {
 import { databasesCommand } from './databases-command.ts';
 import { findingsCommand } from './findings-command.ts';
 import { gateCommand } from './gate-command.ts';
+import { policiesCommand } from './policies-command.ts';
 import { runsCommand } from './runs-command.ts';
 import { watchCommand } from './watch-command.ts';
 
@@ -32,11 +34,28 @@ export function addClientCommands(
       apiClient(await clientSettings(environment, command.opts<{ url?: string }>().url, local)),
     print: (line) => process.stdout.write(`${line}\n`),
   };
-  const commands = [databasesCommand, bloatCommand, findingsCommand, gateCommand, runsCommand, watchCommand];
-  for (const make of commands) {
-    const command = make(context)
-      .option('--url <url>', `where the API is (DECLUTTER_URL; ${DEFAULT_URL})`)
-      .option('--json', 'one JSON object a line, for programs');
-    program.addCommand(command);
+  for (const make of COMMANDS) {
+    const command = make(context);
+    for (const leaf of leavesOf(command)) {
+      leaf
+        .exitOverride()
+        .option('--url <url>', `where the API is (DECLUTTER_URL; ${DEFAULT_URL})`)
+        .option('--json', 'one JSON object a line, for programs');
+    }
+    program.addCommand(command.exitOverride());
   }
 }
+
+const COMMANDS = [
+  databasesCommand,
+  bloatCommand,
+  findingsCommand,
+  gateCommand,
+  runsCommand,
+  watchCommand,
+  policiesCommand,
+  applyCommand,
+];
+
+const leavesOf = (command: Command): readonly Command[] =>
+  command.commands.length === 0 ? [command] : command.commands.flatMap(leavesOf);

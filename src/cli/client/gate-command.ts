@@ -3,6 +3,7 @@ import type { ApiClient } from './api-client.ts';
 import { ApiError } from './api-error.ts';
 import { readBaseline, writeBaseline } from './baseline.ts';
 import type { CommandContext } from './commands.ts';
+import { EXIT } from './exit-codes.ts';
 import { listFindings } from './findings-command.ts';
 import {
   type GateFinding,
@@ -32,8 +33,11 @@ interface Options {
   readonly json?: true;
 }
 
-/** docs/cli.md has the same table. */
-const EXIT: Readonly<Record<Verdict['outcome'], number>> = { PASSED: 0, FAILED: 2, UNSURE: 1 };
+const EXIT_BY_OUTCOME: Readonly<Record<Verdict['outcome'], number>> = {
+  PASSED: EXIT.done,
+  FAILED: EXIT.found,
+  UNSURE: EXIT.failed,
+};
 
 export function gateCommand(context: CommandContext): Command {
   return new Command('gate')
@@ -72,7 +76,7 @@ async function answer(context: CommandContext, options: Options, input: GateInpu
   const known = options.baseline === undefined ? [] : await readBaseline(options.baseline);
   const verdict = judge(input, known, options.maxSeverity);
   context.print(REPORTS[options.json ? 'json' : options.format](verdict));
-  process.exitCode = EXIT[verdict.outcome];
+  process.exitCode = EXIT_BY_OUTCOME[verdict.outcome];
 }
 
 /** A baseline of what could not be looked at would have to be written again. */

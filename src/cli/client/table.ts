@@ -28,8 +28,10 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
 }
 
 /** Names and messages come from databases: no control character of theirs may reach the terminal. */
+export const oneLine = (text: string) => text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim();
+
 const cut = (text: string, most = Infinity) => {
-  const flat = text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim();
+  const flat = oneLine(text);
   return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat;
 };
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { ApiClient } from './api-client.ts';
 import type { CommandContext } from './commands.ts';
+import { EXIT } from './exit-codes.ts';
 import { reported } from './reported.ts';
 import { type RunEvent, type RunReport, runEvents, waitForRun } from './follow-run.ts';
 import { bytes, count, instant } from './format.ts';
@@ -15,17 +16,26 @@ export function watchCommand(context: CommandContext): Command {
     .option('--after <sequence>', 'events behind this one only', Number)
     .action((id: string, options: { after?: number; json?: true }, command: Command) =>
       reported(async () => {
-        const client = await context.connect(command);
-        const progress = runProgress(process.stderr);
-        const onEvent = (event: RunEvent) => {
-          if (options.json) context.print(JSON.stringify(event));
-          else if (event.kind !== 'PROGRESS') progress.note(eventLine(event)); // the bar shows how far it is
-        };
-        const run = await watchRun(client, id, options.after ?? null, { progress, onEvent });
-        context.print(options.json ? JSON.stringify(run) : runSummary(run));
-        if (run.state !== 'SUCCEEDED') process.exitCode = 1;
+        await watchToEnd(context, await context.connect(command), id, options);
       }),
     );
+}
+
+/** Shows how it goes and what came of it, and sets the exit code. */
+export async function watchToEnd(
+  context: Pick<CommandContext, 'print'>,
+  client: ApiClient,
+  id: string,
+  options: { readonly after?: number | undefined; readonly json?: true | undefined },
+): Promise<void> {
+  const progress = runProgress(process.stderr);
+  const onEvent = (event: RunEvent) => {
+    if (options.json) context.print(JSON.stringify(event));
+    else if (event.kind !== 'PROGRESS') progress.note(eventLine(event)); // the bar shows how far it is
+  };
+  const run = await watchRun(client, id, options.after ?? null, { progress, onEvent });
+  context.print(options.json ? JSON.stringify(run) : runSummary(run));
+  if (run.state !== 'SUCCEEDED') process.exitCode = run.state === 'PAUSED' ? EXIT.waits : EXIT.failed;
 }
 
 interface Watchers {

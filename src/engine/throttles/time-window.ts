@@ -1,4 +1,4 @@
-import type { TimeWindow } from '../../domain/run.ts';
+import { isWithin } from '../../domain/time-window.ts';
 import type { HealthCheck } from '../define-throttle.ts';
 
 /** Rests outside of the hours that are given to it. */
@@ -10,13 +10,3 @@ export const timeWindow: HealthCheck = {
     return Promise.resolve(`It works from ${from} to ${to} (${timeZone}) only.`);
   },
 };
-
-function isWithin({ from, to, timeZone }: TimeWindow, now: Date): boolean {
-  const time = now.toLocaleTimeString('en-GB', {
-    timeZone,
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-  });
-  return from < to ? from <= time && time < to : time >= from || time < to;
-}

@@ -93,7 +93,6 @@ describe('declutter gate', () => {
     const program = new Command('declutter').exitOverride();
     const environment = { DECLUTTER_URL: api.url, DECLUTTER_TOKEN: await api.token(client) };
     addClientCommands(program, environment);
-    for (const command of program.commands) command.exitOverride();
     await program.parseAsync(['node', 'declutter', 'gate', ...args]);
     return process.exitCode;
   }
