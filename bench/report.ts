@@ -26,9 +26,9 @@ export interface Results {
 
 interface Sized {
   readonly rows: number;
-  readonly memory: Memory;
-  readonly purge: RunMeasured;
-  readonly archive: RunMeasured;
+  readonly memory: Memory[];
+  readonly purge: RunMeasured[];
+  readonly archive: RunMeasured[];
 }
 
 export interface Limit {
@@ -46,7 +46,7 @@ const worst = (all: readonly RunMeasured[], of: (run: RunMeasured) => number) =>
 /** What the product promises of its speed and memory. */
 export function limitsOf({ purges, archive, oldSnapshot, sizes, demo }: Results): Limit[] {
   const [interleaved] = purges;
-  const peaks = sizes.map((one) => one.memory.peak);
+  const peaks = sizes.map(({ memory }) => peakOf(memory));
   const tails = [...purges, archive].flatMap(({ ours }) => ours.map((run) => run.lastTenth));
   const p99 = Math.max(...purges.map(({ ours }) => worst(ours, (run) => run.p99)));
   return [
@@ -107,7 +107,7 @@ function median(values: readonly number[]): number {
 
 /** Below 1 where many rows cost more each than few. */
 function leastOfNext(sizes: readonly Sized[], of: 'purge' | 'archive'): number {
-  const rates = sizes.map((one) => rate([one[of]]));
+  const rates = sizes.map((one) => rate(one[of]));
   return Math.min(...rates.slice(1).map((next, i) => next / (rates[i] ?? NaN)));
 }
 
@@ -177,7 +177,7 @@ ${oursLine(oldSnapshot)}
 
 ## How speed and memory follow the number of rows
 
-A purge of rows that are spread, then an archive of rows that lie together, each of three tenths of the rows, in a worker's fresh process.
+A purge of rows that are spread, then an archive of rows that lie together, each of three tenths of the rows, in a worker's fresh process; each size in turn, then in turn back.
 
 | rows of the table | purge, rows/s | archive, rows/s | peak MB | afterwards MB |
 |---|---|---|---|---|
@@ -195,7 +195,9 @@ ${demo.table}
 }
 
 const sizeLine = ({ rows, memory, purge, archive }: Sized) =>
-  `| ${count(rows)} | ${count(rate([purge]))} | ${count(rate([archive]))} | ${memory.peak.toFixed(0)} | ${memory.now.toFixed(0)} |`;
+  `| ${count(rows)} | ${count(rate(purge))} | ${count(rate(archive))} | ${peakOf(memory).toFixed(0)} | ${memory.map(({ now }) => now.toFixed(0)).join(', ')} |`;
+
+const peakOf = (memory: readonly Memory[]): number => Math.max(...memory.map(({ peak }) => peak));
 
 export const limitRows = (limits: readonly Limit[]) =>
   limits

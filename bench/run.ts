@@ -118,19 +118,29 @@ async function contest(
   return results;
 }
 
-/** How speed and memory follow the number of rows. */
-async function sized(bench: Bench, template: string, rows: number): Promise<Results['sizes'][number]> {
-  await bench.product.restartWorker();
-  const purge = await ours(bench, template, 'PURGE', INTERLEAVED);
-  const archive = await ours(bench, template, 'ARCHIVE', CLUSTERED);
-  const memory = bench.product.workerMemory();
-  say(`memory at ${count(rows)} rows: peak ${memory.peak.toFixed(0)} MB`);
-  return { rows, memory, purge, archive };
+/** How speed and memory follow the number of rows: each size in turn, then in turn back. */
+async function measureSizes(bench: Bench, sizes: readonly number[]): Promise<Results['sizes']> {
+  const measured = sizes.map((rows): Results['sizes'][number] => ({
+    rows,
+    memory: [],
+    purge: [],
+    archive: [],
+  }));
+  const rounds = Array.from({ length: Number(values.rounds) }, (_, i) =>
+    i % 2 === 0 ? measured : measured.toReversed(),
+  );
+  for (const one of rounds.flat()) {
+    await bench.product.restartWorker();
+    one.purge.push(await ours(bench, `bench_sized_${one.rows}`, 'PURGE', INTERLEAVED));
+    one.archive.push(await ours(bench, `bench_sized_${one.rows}`, 'ARCHIVE', CLUSTERED));
+    one.memory.push(bench.product.workerMemory());
+    say(`memory at ${count(one.rows)} rows: peak ${one.memory.at(-1)?.peak.toFixed(0)} MB`);
+  }
+  return measured;
 }
 
 async function measureAll(bench: Bench): Promise<Results> {
   const rows = Number(values.rows);
-  const [few, many] = [Number(values['few-rows']), Number(values['many-rows'])];
   say(`making ${count(rows)} rows`);
   await makeTemplate(bench.server, 'bench_template', rows);
   const bigDelete = (selection: Selection) => (database: string) =>
@@ -143,19 +153,16 @@ async function measureAll(bench: Bench): Promise<Results> {
     scriptedArchive(bench.server, database, INTERLEAVED, join(bench.folder, 'scripted.jsonl')),
   );
   const oldSnapshot = await oldSnapshotContest(bench);
-  const middle = await sized(bench, 'bench_template', rows);
   await bench.server.drop('bench_template');
-  const others = [];
-  for (const size of [few, many]) {
+  const sizes = [Number(values['few-rows']), rows, Number(values['many-rows'])];
+  for (const size of sizes) {
     say(`making ${count(size)} rows`);
-    await makeTemplate(bench.server, 'bench_sized', size);
-    others.push(await sized(bench, 'bench_sized', size));
-    await bench.server.drop('bench_sized');
+    await makeTemplate(bench.server, `bench_sized_${size}`, size);
   }
-  const sizes = [...others, middle].toSorted((one, other) => one.rows - other.rows);
+  const followed = await measureSizes(bench, sizes);
   say('playing the demo');
   const demo = await demoQueries();
-  return { version: bench.server.version, rows, purges, archive, oldSnapshot, sizes, demo };
+  return { version: bench.server.version, rows, purges, archive, oldSnapshot, sizes: followed, demo };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'declutter-bench-'));

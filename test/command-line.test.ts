@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import pg from 'pg';
+import { eventually } from './support/eventually.ts';
 import { type TestDatabase, testDatabase } from './support/postgres.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -135,5 +137,21 @@ describe('with a control store of its own', () => {
     await worker.says('the worker takes runs');
     worker.child.kill('SIGTERM');
     expect(await worker.ended).toMatchObject({ code: 0, stdout: '' });
+  });
+
+  it('ends at once at a second signal, whatever it waits for', async () => {
+    const env = { DATABASE_URL: database.url };
+    await run(['migrate'], env);
+    const holder = new pg.Client({ connectionString: database.url });
+    await holder.connect();
+    await holder.query('BEGIN; LOCK TABLE _prisma_migrations');
+    const worker = start(['work'], env);
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    await eventually('it waits', async () => (await holder.query(waiting)).rows.length > 0);
+    worker.child.kill('SIGTERM');
+    await worker.says('shutting down');
+    worker.child.kill('SIGTERM');
+    expect(await worker.ended).toMatchObject({ code: 75, stdout: '' });
+    await holder.end();
   });
 });

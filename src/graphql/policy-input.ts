@@ -3,7 +3,6 @@ import { Field, InputType, Int } from 'type-graphql';
 import { MissedTicks } from '../domain/words.ts';
 import { PlanDeduplicationInput } from './deduplication-input.ts';
 import { PlanReindexInput } from './index-inputs.ts';
-import type * as inputs from './inputs.ts';
 import {
   PlanArchiveInput,
   PlanOrphanRemovalInput,
@@ -21,7 +20,7 @@ export class PolicyWindowInput {
 }
 
 @InputType({ description: 'A saved intention. Saving one of the same name puts it in its place.' })
-export class PolicyInput implements inputs.PolicyInput {
+export class PolicyInput {
   @Field(() => String, { description: 'Its name.' })
   name!: string;
 
