@@ -3,13 +3,20 @@ import type { Bloat } from '../../src/domain/finding.ts';
 import { availableVersions, type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { answersOf, bloatCases, buildCases, faultOf, truthOf } from './bloat-cases.ts';
 
-const VERSIONS = availableVersions().filter((version) => version === 14 || version === 18);
-const CASES = bloatCases(0.4, ['fresh', 'scattered', 'older_gone', 'dead', 'dead_analyzed']);
+const VERSIONS = availableVersions().filter(
+  (version): version is 14 | 18 => version === 14 || version === 18,
+);
+/** All states on the newest; the oldest has the same formulas by other catalogs. */
+const STATES = {
+  14: ['fresh', 'scattered', 'dead'],
+  18: ['fresh', 'scattered', 'older_gone', 'dead', 'dead_analyzed'],
+};
 const WATCHER = 'bloat_watcher';
 
 type Answers = Map<string, Bloat>;
 
 describe.each(VERSIONS)('on PostgreSQL %i', (version) => {
+  const CASES = bloatCases(0.4, STATES[version]);
   let database: TestDatabase;
   let estimated: Answers;
   let measured: Answers;
@@ -68,7 +75,7 @@ describe.each(VERSIONS)('on PostgreSQL %i', (version) => {
   });
 
   it('knows about every table shape once it is vacuumed and analysed', () => {
-    for (const state of ['fresh', 'scattered', 'older_gone'])
+    for (const state of STATES[version].filter((one) => !one.startsWith('dead')))
       expect(unknown(estimated, state).filter(({ kind }) => kind === 'TABLE')).toEqual([]);
   });
 
