@@ -71,16 +71,16 @@ export function limitsOf({ purges, archive, oldSnapshot, sizes, demo }: Results)
       (is) => is >= 0.9,
     ),
     limit(
-      'purge, rows a second, each size against the smaller one before it',
-      '0.8 or more',
-      leastOfNext(sizes, 'purge'),
-      (is) => is >= 0.8,
+      'purge, its time grows with the number of rows to the power of',
+      '1.15 or less',
+      growth(sizes.flatMap((one) => one.purge)),
+      (is) => is <= 1.15,
     ),
     limit(
-      'archive, rows a second, each size against the smaller one before it',
-      '0.8 or more',
-      leastOfNext(sizes, 'archive'),
-      (is) => is >= 0.8,
+      'archive, its time grows with the number of rows to the power of',
+      '1.15 or less',
+      growth(sizes.flatMap((one) => one.archive)),
+      (is) => is <= 1.15,
     ),
     limit('peak memory of the worker', 'under 200 MB', Math.max(...peaks), (is) => is < 200, ' MB'),
     limit(
@@ -105,10 +105,13 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-/** Below 1 where many rows cost more each than few. */
-function leastOfNext(sizes: readonly Sized[], of: 'purge' | 'archive'): number {
-  const rates = sizes.map((one) => rate(one[of]));
-  return Math.min(...rates.slice(1).map((next, i) => next / (rates[i] ?? NaN)));
+/** The exponent by which time follows rows, fitted to all measurements (least squares of the logarithms): 1 is linear. */
+function growth(all: readonly Measured[]): number {
+  const points = all.map(({ rows, seconds }) => [Math.log(rows), Math.log(seconds)] as const);
+  const mean = (of: 0 | 1) => points.reduce((sum, point) => sum + point[of], 0) / points.length;
+  const [x, y] = [mean(0), mean(1)];
+  const along = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
+  return along / points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
 }
 
 /** A figure and whether it holds. */
