@@ -68,6 +68,8 @@ export async function startHttp(deps: HttpDeps): Promise<HttpServer> {
       maxHeaderSize: 16_384,
       headersTimeout: 15_000,
       requestTimeout: 30_000,
+      // Longer than a balancer, or a client that is late, goes on using a quiet connection: whoever closes it first must not be us.
+      keepAliveTimeout: 65_000,
       connectionsCheckingInterval: 2_000,
     },
     app,

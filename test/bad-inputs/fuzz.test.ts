@@ -10,7 +10,7 @@ import { TYPED_CANARY } from './random-value.ts';
 import { openScene, type Reply, type Scene } from './scene.ts';
 
 /** `npm run test:fuzz` sends many more. */
-const OPERATIONS = Number(process.env['DECLUTTER_TEST_OPERATIONS'] ?? 500);
+const OPERATIONS = Number(process.env['DECLUTTER_TEST_OPERATIONS'] ?? 200);
 const AT_ONCE = 6;
 /** Another one each time; a failure is repeated by giving the one that it printed. */
 const SEED = Number(process.env['DECLUTTER_TEST_SEED'] ?? Date.now() % 1_000_000);

@@ -38,6 +38,11 @@ describe('the transport', () => {
     }
   });
 
+  it('keeps quiet connections longer than a balancer in front of it would use them', async () => {
+    const answer = await api.ask('viewer', '{ viewer { subject } }');
+    expect(answer.headers.get('keep-alive')).toBe('timeout=65');
+  });
+
   const refused: [string, Init, number, string][] = [
     ['malformed JSON', { method: 'POST', body: '{"query": ', headers: json }, 400, 'BAD_REQUEST'],
     ['a body that is no object', { method: 'POST', body: '"text"', headers: json }, 400, 'BAD_REQUEST'],
