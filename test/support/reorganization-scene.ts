@@ -9,6 +9,7 @@ import { testEngine, type TestEngine } from './engine.ts';
 import { eventually } from './eventually.ts';
 import { loseLease } from './fault-scene.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
+import { goneForAll } from './gone-for-all.ts';
 import { FAST_CLOCK, LONG_LEASE } from './index-scene.ts';
 import type { TestDatabase } from './postgres.ts';
 import { endOf, spawnTurn } from './spawn-worker.ts';
@@ -67,6 +68,7 @@ const MAKE = `
 export async function reorganizationScene(database: TestDatabase, more = ''): Promise<ReorganizationScene> {
   const engine = await testEngine(database, LONG_LEASE);
   await database.run(MAKE);
+  await goneForAll(database);
   if (more !== '') await database.run(more);
   const clients: pg.Client[] = [];
   const rows = () => fingerprintOf(database, `SELECT * FROM ${TABLE}`);

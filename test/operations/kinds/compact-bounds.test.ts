@@ -6,6 +6,7 @@ import { eventsAfter } from '../../../src/store/run-events.ts';
 import { openCompact } from '../../../src/operations/compact-table.ts';
 import { FAST, testEngine, type TestEngine } from '../../support/engine.ts';
 import { fingerprintOf } from '../../support/fingerprint.ts';
+import { goneForAll } from '../../support/gone-for-all.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 
 const ROWS = 8_000;
@@ -34,6 +35,7 @@ beforeEach(async () => {
     CREATE TABLE item (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, owner int NOT NULL, note text) WITH (autovacuum_enabled = false);
     INSERT INTO item (id, owner, note) SELECT i, i % 10, repeat('n', 150) FROM generate_series(1, ${ROWS}) AS i;
     DELETE FROM item WHERE id <= ${ROWS / 2} AND id % 3 > 0 OR id > ${ROWS / 2} AND id <= ${ROWS - 100}`);
+  await goneForAll(database);
   await database.run('VACUUM ANALYZE item');
 });
 
@@ -122,6 +124,7 @@ describe('the end of a table', () => {
       ALTER TABLE wide ALTER body SET STORAGE PLAIN;
       INSERT INTO wide (id, body) SELECT i, repeat('b', 1900) FROM generate_series(1, 16000) AS i;
       DELETE FROM wide WHERE id % 4 > 0`);
+    await goneForAll(database);
     await database.run('VACUUM ANALYZE wide');
     const runId = await engine.queue({ name: 'wide' }, COMPACT);
     expect(await engine.work(runId)).toMatchObject({ state: 'SUCCEEDED', stateCode: null });

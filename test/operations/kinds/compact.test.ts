@@ -6,6 +6,7 @@ import type { IndexIdentity } from '../../../src/domain/plan.ts';
 import { interruptLost } from '../../../src/store/leases.ts';
 import { testEngine, type TestEngine, STEADY } from '../../support/engine.ts';
 import { fingerprintOf } from '../../support/fingerprint.ts';
+import { goneForAll } from '../../support/gone-for-all.ts';
 import { runThroughKills } from '../../support/kill-workers.ts';
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 import { SHORT_LEASE, spawnWorker } from '../../support/spawn-worker.ts';
@@ -44,6 +45,7 @@ afterEach(async () => {
 
 async function waste(where: keyof typeof GONE): Promise<void> {
   await database.run(`DELETE FROM item WHERE ${GONE[where]}`);
+  await goneForAll(database);
   await database.run('VACUUM ANALYZE item');
 }
 
