@@ -1,5 +1,6 @@
 import { GraphQLSafeInt } from 'graphql-scalars';
 import { Field, InputType, Int } from 'type-graphql';
+import type * as inputs from '../domain/plan-inputs.ts';
 import { MissedTicks } from '../domain/words.ts';
 import { PlanDeduplicationInput } from './deduplication-input.ts';
 import { PlanReindexInput } from './index-inputs.ts';
@@ -20,7 +21,7 @@ export class PolicyWindowInput {
 }
 
 @InputType({ description: 'A saved intention. Saving one of the same name puts it in its place.' })
-export class PolicyInput {
+export class PolicyInput implements inputs.PolicyInput {
   @Field(() => String, { description: 'Its name.' })
   name!: string;
 

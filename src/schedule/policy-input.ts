@@ -1,10 +1,10 @@
 import { canonicalFilter, type RowFilterInput } from '../domain/filter.ts';
 import { limitsFrom, type LimitsInput } from '../domain/limits.ts';
-import { type PolicyDraft, type PolicySubject, type PolicyWindow, timetableOf } from '../domain/policy.ts';
+import { type PolicyDraft, type PolicySubject, timetableOf } from '../domain/policy.ts';
+import type { PolicyInput } from '../domain/plan-inputs.ts';
 import type { ThrottleInput } from '../domain/run.ts';
 import { throttleFrom } from '../domain/throttle.ts';
 import { checkedWindow, isTimeZone } from '../domain/time-window.ts';
-import type { MissedTicks } from '../domain/words.ts';
 import { badInput } from '../errors.ts';
 import { POLICY_KINDS, type PolicyField } from './policy-plans.ts';
 import { checkTimetable } from './timetable.ts';
@@ -19,17 +19,6 @@ export interface PlannedInput {
   limits?: LimitsInput | null | undefined;
   throttle?: ThrottleInput | null | undefined;
 }
-
-export type PolicyInput = { [Field in PolicyField]?: PlannedInput | null | undefined } & {
-  name: string;
-  enabled: boolean;
-  schedule?: string | null | undefined;
-  timeZone: string;
-  window?: PolicyWindow | null | undefined;
-  missed: MissedTicks;
-  jitterSeconds: number;
-  autoStartMaxRows?: number | null | undefined;
-};
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const FIELDS = Object.keys(POLICY_KINDS) as PolicyField[];

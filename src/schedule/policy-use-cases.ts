@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { batched } from '../batched.ts';
+import type { PolicyInput } from '../domain/plan-inputs.ts';
 import { type PolicyDraft, type Tick, timetableOf } from '../domain/policy.ts';
 import type { Principal } from '../domain/principal.ts';
 import { badInput, DeclutterError, notFound } from '../errors.ts';
@@ -26,7 +27,7 @@ import {
 } from '../store/policy-turns.ts';
 import { findRunByPlan, findRuns, type RunView } from '../store/runs.ts';
 import { type CarryOutDeps, carryOut } from './carry-out.ts';
-import { type PlannedInput, policyFrom, type PolicyInput } from './policy-input.ts';
+import { type PlannedInput, policyFrom } from './policy-input.ts';
 import { nextTick } from './timetable.ts';
 
 export interface PolicyDeps extends CarryOutDeps {

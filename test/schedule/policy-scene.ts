@@ -3,7 +3,7 @@ import type { Principal } from '../../src/domain/principal.ts';
 import { makeStartRun } from '../../src/engine/start-run.ts';
 import { makeLog } from '../../src/log.ts';
 import type { CarryOutDeps, TurnResult } from '../../src/schedule/carry-out.ts';
-import type { PolicyInput } from '../../src/schedule/policy-input.ts';
+import type { PolicyInput } from '../../src/domain/plan-inputs.ts';
 import { type PolicyRoundsDeps, startPolicyRounds } from '../../src/schedule/policy-rounds.ts';
 import type { MakePlan } from '../../src/schedule/policy-plans.ts';
 import { makePolicies } from '../../src/schedule/policy-use-cases.ts';
