@@ -162,8 +162,8 @@ export function reportOf({ version, rows, rate, seconds }: Scene, all: readonly 
   return `# Giving space back
 
 Made by \`npm run bench:reorganization\` on PostgreSQL ${version}: a table of ${count(rows)} rows with four indexes, of which three fifths were deleted and vacuumed, all over the table or at its end. Each method gets a fresh
-copy, in ${all.length / METHODS.length / wastesOf(all).length} rounds; the figures are medians over these. Beside it pgbench works at half of what this machine can do (${count(rate)} transactions a second, windows of ${seconds} s), and a probe, a process of its own, changes
-one row after the other. Both are measured alone before and after each method, too, and watched the same way. pg_repack ends nobody's session (\`--no-kill-backend\`). Ratios of size are to what VACUUM FULL makes of the same
+copy, in ${all.length / METHODS.length / wastesOf(all).length} rounds; the figures are medians over these. Beside it pgbench works at a quarter of what this machine can do (${count(rate)} transactions a second, windows of ${seconds} s), and a probe, a process of its own, changes
+one row after the other; a report reads the table every two seconds and keeps its transaction open for one. All are measured alone before and after each method, too, and watched the same way. pg_repack ends nobody's session (\`--no-kill-backend\`). Ratios of size are to what VACUUM FULL makes of the same
 rows right after; of p99, to the application alone (medians over the windows). "alone" is the longest stall with nothing beside the probe, in about half a minute; "noise of p99" is p99 alone after against before. The probe's own clock was
 ${late.toFixed(0)} ms late at most: a stall of that length may be the machine's.
 

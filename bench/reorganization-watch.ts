@@ -7,6 +7,8 @@ import type { Probed } from './probe-writer.ts';
 
 const DISK_MS = 50;
 const LOCK_MS = 5;
+/** A report keeps its transaction open for so long while its page is made, and the next one begins after as long again. */
+const REPORT_MS = 1_000;
 const MEGABYTE = 1_000_000;
 
 /** What work cost, besides its time. */
@@ -35,6 +37,7 @@ export async function watched(
   const watching = [
     await peakBytes(server, database, over.signal),
     await longestLock(server, database, over.signal),
+    await reports(server, database, over.signal),
   ].map((begin) => begin());
   const probing = writing();
   const begun = performance.now();
@@ -121,6 +124,23 @@ async function longestLock(server: BenchServer, database: string, over: AbortSig
     }
     await client.end();
     return longest;
+  };
+}
+
+/** Reads the table, as whoever has a report made does: what wants the table for itself meets one half of the time. */
+async function reports(server: BenchServer, database: string, over: AbortSignal): Promise<Watch<number>> {
+  const client = await server.connect(database);
+  return async () => {
+    let made = 0;
+    for (; !over.aborted; made += 1) {
+      await client.query('BEGIN');
+      await client.query('SELECT tenant, count(*) FROM public.records WHERE tenant < 5 GROUP BY tenant');
+      await rest(REPORT_MS);
+      await client.query('COMMIT');
+      await rest(REPORT_MS);
+    }
+    await client.end();
+    return made;
   };
 }
 

@@ -40,6 +40,10 @@ const REPACK = join(binariesOf('debian-15'), 'pg_repack');
 /** The application is measured in windows of so many seconds: some alone, as many as the work takes, and some alone again. */
 const WINDOW_SECONDS = 5;
 const ALONE_WINDOWS = 3;
+/** What a window begins with does not count: all its sessions log in at once. */
+const LEAD_SECONDS = 1;
+/** Of what the machine can do. A full machine would slow everybody, whatever runs beside. */
+const LOAD = 0.25;
 /** What is read first has to come from the disk. */
 const WARM_UP_SECONDS = 2;
 
@@ -119,7 +123,7 @@ async function during(bench: Bench, database: string, work: () => Promise<void>)
 }
 
 const apply = ({ server, rate, folder }: Bench, database: string, seconds = WINDOW_SECONDS) =>
-  foreground(server, database, { rows, rate, leadSeconds: 0, seconds, folder });
+  foreground(server, database, { rows, rate, leadSeconds: LEAD_SECONDS, seconds, folder });
 
 function middleOf(all: readonly Felt[]): Felt {
   const middle = (of: keyof Felt) => median(all.map((felt) => felt[of]));
@@ -217,7 +221,7 @@ async function main(server: BenchServer, folder: string): Promise<void> {
     await makeWaste(server, waste);
   }
   await server.copy(templateOf('scattered'), 'reorganization_capacity');
-  const rate = (await capacityOf(server, 'reorganization_capacity', rows)) / 2;
+  const rate = (await capacityOf(server, 'reorganization_capacity', rows)) * LOAD;
   await server.drop('reorganization_capacity');
   const product = await startProduct(server, folder);
   try {
