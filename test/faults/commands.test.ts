@@ -5,11 +5,10 @@ import { hasEnded, mayFollow } from '../../src/domain/run.ts';
 import type { RunState } from '../../src/domain/words.ts';
 import { makeRunControl } from '../../src/engine/control-run.ts';
 import { DeclutterError } from '../../src/errors.ts';
-import { settlePauses } from '../../src/store/leases.ts';
+import { interruptLost, settlePauses } from '../../src/store/leases.ts';
 import { requireRun } from '../../src/store/runs.ts';
 import { archiveUpTo, FILES } from '../support/archives.ts';
 import { FAST, STEADY, testEngine, type TestEngine } from '../support/engine.ts';
-import { eventually } from '../support/eventually.ts';
 import { loseLease, until } from '../support/fault-scene.ts';
 import { fingerprintOf, loadArchive } from '../support/fingerprint.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
@@ -24,6 +23,9 @@ const BY: Principal = {
 const STORMS = 12;
 const COMMANDS = 84;
 const ROWS = 600;
+/** A turn takes as long as the run has work; a lease that nobody gives back, some of them. */
+const TURNS = 200;
+const TURN_MS = 100;
 
 let database: TestDatabase;
 let engine: TestEngine;
@@ -148,16 +150,19 @@ async function isBroughtToAnEnd(storm: Storm): Promise<RunState> {
   const { table, runId } = storm;
   await database.run(`DELETE FROM trouble WHERE name = '${table}'`);
   const control = runControl();
-  let state: RunState = 'QUEUED';
-  await eventually(`the end of ${runId}`, async () => {
+  const states: RunState[] = [];
+  for (let turns = 0; turns < TURNS; turns += 1) {
+    await interruptLost(engine.deps.store); // a machine that stands still for long loses a lease by itself
     await settlePauses(engine.deps.store);
-    ({ state } = await requireRun(engine.deps.store, runId));
+    const { state } = await requireRun(engine.deps.store, runId);
     if (state === 'PAUSED') await control.resume(runId, BY);
     if (state === 'FAILED') await control.retry(runId, BY);
-    ({ state } = await engine.work(runId));
-    return hasEnded(state) && state !== 'FAILED';
-  });
-  return state;
+    const { state: became } = await engine.work(runId);
+    if (hasEnded(became) && became !== 'FAILED') return became;
+    states.push(became);
+    await rest(TURN_MS);
+  }
+  throw new Error(`${runId} comes to no end: ${[...new Set(states)].join(', ')}`);
 }
 
 async function isWhole({ table, runId }: Storm): Promise<void> {

@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
-import { testDatabase } from '../support/postgres.ts';
+import { type OwnServer, ownServer } from '../support/postgres.ts';
 import {
   type Reorganization,
   type ReorganizationScene,
@@ -17,10 +17,16 @@ const SLOW_INDEX = `
   CREATE INDEX slow ON ${TABLE} (public.slowly(id))`;
 
 describe('a table that is written anew under a lock', () => {
+  let server: OwnServer;
   let scene: ReorganizationScene;
 
+  // A server of its own: a session that is being opened keeps, for a moment, what a long transaction in any other database may see.
+  beforeAll(async () => {
+    server = await ownServer();
+  });
+  afterAll(() => server.stop());
   beforeEach(async () => {
-    scene = await reorganizationScene(await testDatabase(), SLOW_INDEX);
+    scene = await reorganizationScene(await server.database(), SLOW_INDEX);
   });
   afterEach(() => scene.close());
 

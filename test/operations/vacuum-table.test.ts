@@ -65,7 +65,9 @@ describe('a vacuum', () => {
     await scene.database.run(`DELETE FROM ${TABLE} WHERE id % 5 = 1`);
     const run = await scene.work(await scene.queue(vacuum()));
     expect(run).toMatchObject({ state: 'SUCCEEDED' });
-    expect(run.result.nextStep).toMatch(new RegExp(`^4000 dead rows could not be removed.*${reader.pid}`));
+    expect(run.result.nextStep).toMatch(
+      new RegExp(`^40\\d\\d dead rows could not be removed.*${reader.pid}`),
+    );
   });
 
   it('can be cancelled in the middle', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { type KeptTable, tableKey } from '../../../src/analysis/define-analysis.ts';
 import { vacuumOverdue } from '../../../src/analysis/kinds/vacuum-overdue.ts';
+import { goneForAll } from '../../support/gone-for-all.ts';
 import { type TestDatabase, availableVersions, ownServer, testDatabase } from '../../support/postgres.ts';
 import { ask, figuresOf, inTurn, tableNamed } from '../support.ts';
 
@@ -122,7 +123,9 @@ describe.each(availableVersions())('VACUUM_OVERDUE on PostgreSQL %i', (version) 
   });
 
   it('does not believe a counter that VACUUM FULL has left behind', async () => {
-    await inTurn(database, 'DELETE FROM plain WHERE id <= 9900', 'VACUUM FULL plain');
+    await inTurn(database, 'DELETE FROM plain WHERE id <= 9900');
+    await goneForAll(database);
+    await inTurn(database, 'VACUUM FULL plain');
     expect(tableNamed(await figuresOf(database), 'plain').deadRows).toBeGreaterThan(6_000);
     expect(await ask(vacuumOverdue, database)).toMatchObject({
       faults: [],
